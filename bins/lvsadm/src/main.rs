@@ -1,0 +1,2 @@
+//! Shows and edits IPVS tables as ipvsadm does.
+fn main() {}

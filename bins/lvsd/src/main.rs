@@ -1,0 +1,2 @@
+//! The director daemon: reads keepalived.conf, checks servers, balances traffic.
+fn main() {}

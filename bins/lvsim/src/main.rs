@@ -1,0 +1,2 @@
+//! Replays scheduler traces and compares schedulers.
+fn main() {}

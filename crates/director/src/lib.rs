@@ -1,0 +1,1 @@
+//! Puts the crates of lvskit together into a load-balancing director.

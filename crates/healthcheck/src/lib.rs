@@ -1,0 +1,1 @@
+//! Health checks for load balancers: pure schedules and verdicts, thin probes.

@@ -1,0 +1,1 @@
+//! keepalived.conf as data: a parser with exact diagnostics.

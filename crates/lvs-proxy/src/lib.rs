@@ -1,0 +1,1 @@
+//! A userspace dataplane with the face of IPVS.

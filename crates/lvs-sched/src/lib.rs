@@ -1,0 +1,1 @@
+//! The IPVS schedulers, decision for decision as the Linux kernel makes them.

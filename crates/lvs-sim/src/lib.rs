@@ -1,0 +1,1 @@
+//! Replays and simulates load-balancing decisions in virtual time.
