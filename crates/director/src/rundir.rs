@@ -1,0 +1,190 @@
+//! The folder of a running director: where its sockets and pid files are.
+//!
+//! # Design
+//! `--run-dir`, else `/run/lvsd` for root, else `$XDG_RUNTIME_DIR/lvsd`, else `/tmp/lvsd-UID`. What
+//! lies below decides nothing by itself, so that `lvsd status` and `lvsadm` find it by the same rule.
+//! A folder that was not chosen could have been made by somebody else first, in `/tmp` above all: it
+//! must belong to us and be closed to others, or it is refused.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The paths in a run folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+    chosen: bool,
+}
+
+/// Why a run folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunDirError {
+    /// It cannot be made or looked at.
+    #[error("cannot use the run folder {}", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// It is not a folder, or a symbolic link to one.
+    #[error("the run folder {} is not a folder", path.display())]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Somebody else could put sockets there.
+    #[error(
+        "the run folder {} belongs to user {owner} with mode {mode:o}: it must be ours and writable by nobody else",
+        path.display()
+    )]
+    NotOurs {
+        /// The folder.
+        path: PathBuf,
+        /// The user id of its owner.
+        owner: u32,
+        /// Its permission bits.
+        mode: u32,
+    },
+}
+
+impl RunDir {
+    /// The folder by the rule above; `chosen` is `--run-dir`.
+    #[must_use]
+    pub fn find(chosen: Option<&Path>) -> Self {
+        Self::choose(
+            chosen,
+            nix::unistd::geteuid().as_raw(),
+            std::env::var_os("XDG_RUNTIME_DIR"),
+        )
+    }
+
+    fn choose(chosen: Option<&Path>, uid: u32, xdg_runtime_dir: Option<OsString>) -> Self {
+        let is_chosen = chosen.is_some();
+        let path = match (chosen, uid, xdg_runtime_dir.map(PathBuf::from)) {
+            (Some(path), ..) => path.to_path_buf(),
+            (None, 0, _) => PathBuf::from("/run/lvsd"),
+            (None, _, Some(xdg)) if xdg.is_absolute() => xdg.join("lvsd"),
+            (None, uid, _) => PathBuf::from(format!("/tmp/lvsd-{uid}")),
+        };
+        Self {
+            path,
+            chosen: is_chosen,
+        }
+    }
+
+    /// Makes the folder if it is missing, closed to everybody else.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made; and, unless it was chosen, when it belongs to somebody else or others
+    /// may write into it.
+    pub fn create(&self) -> Result<(), RunDirError> {
+        let io = |source| RunDirError::Io {
+            path: self.path.clone(),
+            source,
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.path)
+            .map_err(io)?;
+        let metadata = fs::symlink_metadata(&self.path).map_err(io)?;
+        if !metadata.is_dir() {
+            return Err(RunDirError::NotAFolder {
+                path: self.path.clone(),
+            });
+        }
+        let mode = metadata.permissions().mode() & 0o7777;
+        if self.chosen {
+            return Ok(());
+        }
+        if metadata.uid() != nix::unistd::geteuid().as_raw() || mode & 0o022 != 0 {
+            return Err(RunDirError::NotOurs {
+                path: self.path.clone(),
+                owner: metadata.uid(),
+                mode,
+            });
+        }
+        Ok(())
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the parent answers [`crate::control`] requests.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.path.join("control.sock")
+    }
+
+    /// Where the userspace dataplane answers the IPVS protocol.
+    #[must_use]
+    pub fn ipvs_socket(&self) -> PathBuf {
+        self.path.join("ipvs.sock")
+    }
+
+    /// The parent's pid file unless another is asked for.
+    #[must_use]
+    pub fn pid_file(&self) -> PathBuf {
+        self.path.join("lvsd.pid")
+    }
+
+    /// The checker's pid file unless another is asked for.
+    #[must_use]
+    pub fn checkers_pid_file(&self) -> PathBuf {
+        self.path.join("checkers.pid")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_follows_the_user_and_the_environment() {
+        let choose = |chosen: Option<&str>, uid, xdg: Option<&str>| {
+            RunDir::choose(chosen.map(Path::new), uid, xdg.map(OsString::from))
+                .path()
+                .display()
+                .to_string()
+        };
+        assert_eq!(choose(Some("/x"), 0, Some("/run/user/0")), "/x");
+        assert_eq!(choose(None, 0, Some("/run/user/0")), "/run/lvsd");
+        assert_eq!(choose(None, 7, Some("/run/user/7")), "/run/user/7/lvsd");
+        assert_eq!(choose(None, 7, Some("relative")), "/tmp/lvsd-7");
+        assert_eq!(choose(None, 7, None), "/tmp/lvsd-7");
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let xdg = folder.path().join("a").into_os_string();
+        let run_dir = RunDir::choose(None, 7, Some(xdg));
+        run_dir.create().unwrap();
+        run_dir.create().unwrap();
+        fs::set_permissions(run_dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(
+            run_dir.create(),
+            Err(RunDirError::NotOurs { mode: 0o777, .. })
+        ));
+    }
+
+    #[test]
+    fn a_symbolic_link_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("lvsd")).unwrap();
+        let xdg = folder.path().as_os_str().to_os_string();
+        assert!(matches!(
+            RunDir::choose(None, 7, Some(xdg)).create(),
+            Err(RunDirError::NotAFolder { .. })
+        ));
+    }
+}
