@@ -1,1 +1,22 @@
 //! keepalived.conf as data: a parser with exact diagnostics.
+//!
+//! The crate reads the configuration language of keepalived, as its manual page
+//! keepalived.conf(5) and its observable behaviour define it, and makes of it a typed [`Config`]
+//! with every default filled in. Whatever is wrong with the text becomes a [`Diagnostic`] with
+//! file, line, column, reason and remedy, all of them in one run, and never stops the rest from
+//! being read.
+//!
+//! It refuses to act: it opens no socket, looks at no interface, runs no script and reads no
+//! clock. Files come through [`FileLoader`], so that a caller can check text that is on no disk.
+
+mod analysis;
+pub mod config;
+pub mod diagnostic;
+pub mod loader;
+pub mod render;
+pub mod source;
+
+pub use analysis::{Analysis, Options, analyze};
+pub use config::Config;
+pub use diagnostic::{Code, Diagnostic, Severity};
+pub use loader::{DiskLoader, FileLoader};

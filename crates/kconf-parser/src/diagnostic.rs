@@ -1,0 +1,309 @@
+//! What is wrong with a configuration, where, why, and what to write instead.
+//!
+//! # Design
+//!
+//! A diagnostic is data: a stable [`Code`], a [`Severity`], places, texts and perhaps a
+//! replacement that can be applied as it is. Rendering is in [`render`](crate::render).
+//!
+//! **Error** means that keepalived would reject or ignore what was written, or do something
+//! other than it says. **Warning** means that it works, though probably not as meant. Only
+//! errors make a check fail or a reload be refused.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::source::Place;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Works, though probably not as meant.
+    Warning,
+    /// Rejected, ignored, or something other than written would happen.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// A place with a text for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Where.
+    pub place: Place,
+    /// What to say there; may be empty for the primary label.
+    pub text: String,
+}
+
+/// A change of the text that would remove a problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suggestion {
+    /// What to replace; empty to insert.
+    pub place: Place,
+    /// The new text; empty to delete.
+    pub replacement: String,
+}
+
+/// One problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Kind of problem; the same in every version.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One line: what is wrong.
+    pub message: String,
+    /// Where it is wrong.
+    pub primary: Label,
+    /// Other places that explain it, such as where a block began.
+    pub secondary: Vec<Label>,
+    /// Why it matters or what to do, in a sentence.
+    pub help: Option<String>,
+    /// What to write instead.
+    pub suggestion: Option<Suggestion>,
+}
+
+impl Diagnostic {
+    /// An error at a place.
+    pub fn error(code: Code, place: Place, message: impl Into<String>) -> Self {
+        Self::new(code, Severity::Error, place, message.into())
+    }
+
+    /// A warning at a place.
+    pub fn warning(code: Code, place: Place, message: impl Into<String>) -> Self {
+        Self::new(code, Severity::Warning, place, message.into())
+    }
+
+    fn new(code: Code, severity: Severity, place: Place, message: String) -> Self {
+        let primary = Label {
+            place,
+            text: String::new(),
+        };
+        let (secondary, help, suggestion) = (Vec::new(), None, None);
+        Self {
+            code,
+            severity,
+            message,
+            primary,
+            secondary,
+            help,
+            suggestion,
+        }
+    }
+
+    /// Adds a text to the primary place.
+    #[must_use]
+    pub fn label(mut self, text: impl Into<String>) -> Self {
+        self.primary.text = text.into();
+        self
+    }
+
+    /// Adds another place.
+    #[must_use]
+    pub fn also(mut self, place: Place, text: impl Into<String>) -> Self {
+        self.secondary.push(Label {
+            place,
+            text: text.into(),
+        });
+        self
+    }
+
+    /// Says why, or what to do.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// Says what to write instead.
+    #[must_use]
+    pub fn suggest(mut self, place: Place, replacement: impl Into<String>) -> Self {
+        self.suggestion = Some(Suggestion {
+            place,
+            replacement: replacement.into(),
+        });
+        self
+    }
+}
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal,)*) => {
+        /// Kind of a problem. Numbers never change and are never used again.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[doc = $doc])+ $name,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The number, as in `KC0001`.
+            pub fn number(self) -> u16 {
+                match self {
+                    $(Self::$name => $number,)*
+                }
+            }
+
+            /// What the code means, in a sentence or two.
+            pub fn summary(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii_start(),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A file is missing or cannot be read.
+    FileNotReadable = 1,
+    /// A file is executable or not a regular file, so it is skipped.
+    FileSkipped = 2,
+    /// An include pattern matches nothing.
+    IncludeNoMatch = 3,
+    /// A file includes itself, or includes are nested too deeply.
+    IncludeLoop = 4,
+    /// Definitions or repetitions expand without end or to too much text.
+    ExpansionLimit = 5,
+    /// A `~SEQ` or `~LST` is not written as it must be.
+    BadRepetition = 6,
+    /// A `$NAME` is used that nothing defines.
+    UndefinedName = 7,
+    /// A line is longer than keepalived reads.
+    LineTooLong = 8,
+    /// A line holds a NUL byte.
+    NulByte = 9,
+    /// A double quote is not closed on its line.
+    UnterminatedQuote = 10,
+    /// A block is never closed.
+    MissingBrace = 11,
+    /// A `}` closes nothing.
+    ExtraBrace = 12,
+    /// A `{` follows something that has no block.
+    UnexpectedBlock = 13,
+    /// A keyword that must open a block does not.
+    MissingBlock = 14,
+    /// Blocks are nested too deeply.
+    TooDeep = 15,
+    /// `//` does not start a comment.
+    SlashComment = 16,
+    /// A keyword that no block has.
+    UnknownKeyword = 17,
+    /// A keyword that belongs in another block.
+    MisplacedKeyword = 18,
+    /// A keyword that keepalived no longer has.
+    RemovedKeyword = 19,
+    /// An old keyword that has a new name.
+    DeprecatedKeyword = 20,
+    /// Words behind a value, which are ignored.
+    TrailingWords = 21,
+    /// A value that must be there is not.
+    MissingValue = 22,
+    /// A placeholder from a template, which must be replaced.
+    Placeholder = 23,
+    /// A number is not a number, or something follows it.
+    BadNumber = 24,
+    /// A number is out of its range.
+    OutOfRange = 25,
+    /// A value that is not one of those allowed.
+    BadChoice = 26,
+    /// Not an IP address, or not of the right kind.
+    BadAddress = 27,
+    /// A flag is given an argument that would not switch it off.
+    FlagArgument = 28,
+    /// A value of a form that cannot be read.
+    BadValue = 29,
+    /// More decimals than are kept.
+    Rounded = 30,
+    /// The same setting twice; only one of them counts.
+    Repeated = 31,
+    /// Accepted, but without effect yet.
+    NoEffectYet = 32,
+    /// An empty block.
+    EmptyBlock = 33,
+    /// `protocol` is missing, so the service is UDP.
+    NoProtocol = 40,
+    /// `lb_algo` is missing, so the scheduler is wlc.
+    NoScheduler = 41,
+    /// `lb_kind` is missing, so the method is NAT.
+    NoMethod = 42,
+    /// A service has no usable real server and is ignored.
+    NoRealServers = 43,
+    /// A real server's port must be that of the service unless the method is NAT.
+    PortMismatch = 44,
+    /// The same real server twice in a service.
+    DuplicateRealServer = 45,
+    /// The same service twice.
+    DuplicateService = 46,
+    /// `quorum` is above the weight of all real servers.
+    QuorumTooHigh = 47,
+    /// `hysteresis` is not below `quorum`.
+    HysteresisTooHigh = 48,
+    /// `ops` needs UDP.
+    OnePacketNeedsUdp = 49,
+    /// A scheduler flag without its scheduler above it.
+    SchedulerFlagMismatch = 50,
+    /// `sorry_server_*` before or without `sorry_server`.
+    SorryOptionWithoutServer = 51,
+    /// Addresses of a service and its server are of different families.
+    FamilyMismatch = 52,
+    /// A service for every port needs persistence.
+    PortZeroNeedsPersistence = 53,
+    /// A `virtual_server_group` that nothing defines.
+    UnknownGroup = 54,
+    /// A `virtual_server_group` without usable entries, or one that is not used.
+    EmptyGroup = 55,
+    /// Something that has no meaning for a firewall mark service.
+    NotForFirewallMark = 56,
+    /// A persistence engine that cannot be used.
+    BadPersistenceEngine = 57,
+    /// A checker that cannot check, so its server counts as up.
+    UselessCheck = 58,
+    /// A url without a path, which is dropped.
+    UrlWithoutPath = 59,
+    /// Checks never run: `ha_suspend` with a group.
+    SuspendedForEver = 60,
+    /// The lower threshold is above the upper one.
+    ThresholdsUpsideDown = 61,
+    /// A password is cut off.
+    PasswordTooLong = 62,
+    /// A required setting of a block is missing.
+    MissingSetting = 63,
+    /// A name is defined twice.
+    DuplicateName = 64,
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KC{:04}", self.number())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_unique_and_in_order() {
+        assert!(Code::ALL.is_sorted_by(|a, b| a.number() < b.number()));
+    }
+
+    #[test]
+    fn a_code_prints_with_four_digits_and_says_what_it_means() {
+        assert_eq!(Code::FileNotReadable.to_string(), "KC0001");
+        assert_eq!(
+            Code::FileNotReadable.summary(),
+            "A file is missing or cannot be read."
+        );
+    }
+}
