@@ -1,0 +1,313 @@
+//! One service's destinations under one scheduler: the part a dataplane talks to.
+//!
+//! # Design
+//!
+//! The pool is the whole state the kernel keeps for choosing servers, and nothing else: no
+//! connections, no sockets, no clock. A dataplane reports what happens to its connections (bound,
+//! active, inactive, gone) and asks for a server per new flow. All calls but [`Pool::add`],
+//! [`Pool::edit`] and [`Pool::remove`] are free of allocation (lblc and lblcr remember new
+//! addresses in [`Pool::pick`]), and all take time proportional to the number of destinations at
+//! worst, so one mutex around a pool, taken per connection, is enough.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::destination::MAX_WEIGHT;
+use crate::{
+    Change, Destination, DestinationConfig, DestinationId, Destinations, Flow, Scheduler,
+    SchedulerKind, Settings, least, overload,
+};
+
+/// A change of the destination list that is refused; the list stays as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// It is in the service already. The kernel's answer is `EEXIST`.
+    #[error("destination {0} exists")]
+    Exists(SocketAddr),
+    /// It is not in the service. The kernel's answer is `ENOENT`.
+    #[error("no destination {0}")]
+    NotFound(SocketAddr),
+    /// The weight is above [`MAX_WEIGHT`](crate::MAX_WEIGHT). The kernel's answer is `ERANGE`.
+    #[error("weight {0} is above {MAX_WEIGHT}")]
+    Weight(u32),
+    /// The lower threshold is above the upper one. The kernel's answer is `ERANGE`.
+    #[error("lower threshold {lower} is above upper threshold {upper}")]
+    Thresholds {
+        /// The lower threshold asked for.
+        lower: u32,
+        /// The upper threshold asked for.
+        upper: u32,
+    },
+}
+
+/// The destinations of a service and the scheduler that chooses among them.
+#[derive(Debug)]
+pub struct Pool {
+    destinations: Destinations,
+    scheduler: Box<dyn Scheduler>,
+    settings: Settings,
+}
+
+/// # Configuration
+impl Pool {
+    /// A pool without destinations whose scheduler starts at `now`.
+    #[must_use]
+    pub fn new(kind: SchedulerKind, settings: impl Into<Settings>, now: Duration) -> Self {
+        let settings = settings.into();
+        let destinations = Destinations::default();
+        let scheduler = kind.start(&settings, &destinations, now);
+        Self {
+            destinations,
+            scheduler,
+            settings,
+        }
+    }
+
+    /// The scheduler in use.
+    #[must_use]
+    pub fn kind(&self) -> SchedulerKind {
+        self.scheduler.kind()
+    }
+
+    /// The settings in use.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Replaces the settings; they count from the next pick on, the scheduler's state stays.
+    pub fn set_settings(&mut self, settings: impl Into<Settings>) {
+        self.settings = settings.into();
+        self.scheduler.configure(&self.settings);
+    }
+
+    /// Switches to another scheduler, which starts from the present destinations at `now`.
+    ///
+    /// The same kind again changes nothing at all: its state goes on. Connections and counts stay
+    /// in any case.
+    pub fn set_scheduler(&mut self, kind: SchedulerKind, now: Duration) {
+        if kind != self.scheduler.kind() {
+            self.scheduler = kind.start(&self.settings, &self.destinations, now);
+        }
+    }
+
+    /// Adds a destination at the head of the list.
+    ///
+    /// One that was removed before returns with its id, its counts and its overloaded mark.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Exists`], [`PoolError::Weight`], [`PoolError::Thresholds`].
+    pub fn add(
+        &mut self,
+        address: IpAddr,
+        port: u16,
+        config: DestinationConfig,
+    ) -> Result<DestinationId, PoolError> {
+        check(&config)?;
+        if self.destinations.find(address, port).is_some() {
+            return Err(PoolError::Exists(SocketAddr::new(address, port)));
+        }
+        let id = self.destinations.insert(address, port, &config);
+        self.scheduler
+            .update(&self.destinations, Change::Added { position: 0 });
+        Ok(id)
+    }
+
+    /// Writes new settings to a destination; place, counts and connections stay.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::NotFound`], [`PoolError::Weight`], [`PoolError::Thresholds`].
+    pub fn edit(
+        &mut self,
+        address: IpAddr,
+        port: u16,
+        config: DestinationConfig,
+    ) -> Result<DestinationId, PoolError> {
+        check(&config)?;
+        let not_found = PoolError::NotFound(SocketAddr::new(address, port));
+        let position = self.destinations.find(address, port).ok_or(not_found)?;
+        let id = self
+            .destinations
+            .write(position, &config)
+            .ok_or(not_found)?;
+        self.scheduler
+            .update(&self.destinations, Change::Edited { position });
+        Ok(id)
+    }
+
+    /// Takes a destination out of the service. Its connections stay and keep counting.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::NotFound`].
+    pub fn remove(&mut self, address: IpAddr, port: u16) -> Result<DestinationId, PoolError> {
+        let not_found = PoolError::NotFound(SocketAddr::new(address, port));
+        let position = self.destinations.find(address, port).ok_or(not_found)?;
+        let id = self.destinations.take_out(position).ok_or(not_found)?;
+        self.scheduler
+            .update(&self.destinations, Change::Removed { position });
+        Ok(id)
+    }
+}
+
+/// # Reading
+impl Pool {
+    /// The destinations in the service, in the kernel's order: added last, first in the list.
+    #[must_use]
+    pub fn destinations(&self) -> &[Destination] {
+        self.destinations.listed()
+    }
+
+    /// The removed destinations that may return with what they had.
+    #[must_use]
+    pub fn removed(&self) -> &[Destination] {
+        self.destinations.removed()
+    }
+
+    /// The destination of this id, in the service or removed; `None` if it is forgotten.
+    #[must_use]
+    pub fn destination(&self, id: DestinationId) -> Option<&Destination> {
+        self.destinations.get(id)
+    }
+
+    /// Is the destination in the service (the kernel's mark *available*).
+    #[must_use]
+    pub fn is_available(&self, id: DestinationId) -> bool {
+        self.destinations.position(id).is_some()
+    }
+
+    /// The destination in the service with this address and port.
+    #[must_use]
+    pub fn find(&self, address: IpAddr, port: u16) -> Option<DestinationId> {
+        let position = self.destinations.find(address, port)?;
+        self.destinations.listed().get(position).map(|d| d.id)
+    }
+}
+
+/// # Choosing
+impl Pool {
+    /// The destination for a new flow, or `None` if none may take it. The caller binds it.
+    pub fn pick(&mut self, flow: &Flow) -> Option<DestinationId> {
+        self.scheduler.pick(&self.destinations, flow)
+    }
+
+    /// As [`pick`](Self::pick), but never one of `avoid`: for a flow whose first choice refused it.
+    ///
+    /// The avoided ones are treated as quiesced and overloaded for this one pick. Should the
+    /// scheduler then have no answer although others are eligible (dh always, sh and mh without
+    /// fallback), the choice of wlc among those is taken: a client is served by another server
+    /// rather than by none. The kernel knows no such thing.
+    pub fn pick_avoiding(&mut self, flow: &Flow, avoid: &[DestinationId]) -> Option<DestinationId> {
+        if avoid.is_empty() {
+            return self.pick(flow);
+        }
+        self.destinations.hide(avoid);
+        let choice = self
+            .scheduler
+            .pick(&self.destinations, flow)
+            .or_else(|| least::wlc(self.destinations.listed()).map(|d| d.id));
+        self.destinations.unhide();
+        choice
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        self.scheduler.poll_timeout()
+    }
+
+    /// The scheduler's housekeeping, if it is due at `now`.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.scheduler.handle_timeout(now);
+    }
+}
+
+/// # Connections
+///
+/// An id that is not known (any more) is ignored; a count never goes below 0.
+impl Pool {
+    /// A new connection goes to this destination. It counts as inactive at first; the overloaded
+    /// mark is set if it fills the destination.
+    pub fn bind(&mut self, id: DestinationId) {
+        if let Some(d) = self.destinations.get_mut(id) {
+            d.inactive_conns = d.inactive_conns.saturating_add(1);
+            overload::on_bind(d);
+        }
+    }
+
+    /// A connection of this destination turned from inactive to active.
+    pub fn activate(&mut self, id: DestinationId) {
+        if let Some(d) = self.destinations.get_mut(id) {
+            d.inactive_conns = d.inactive_conns.saturating_sub(1);
+            d.active_conns = d.active_conns.saturating_add(1);
+        }
+    }
+
+    /// A connection of this destination turned from active to inactive.
+    pub fn deactivate(&mut self, id: DestinationId) {
+        if let Some(d) = self.destinations.get_mut(id) {
+            d.active_conns = d.active_conns.saturating_sub(1);
+            d.inactive_conns = d.inactive_conns.saturating_add(1);
+        }
+    }
+
+    /// An inactive connection of this destination is gone; may clear the overloaded mark.
+    ///
+    /// An active one is [deactivated](Self::deactivate) first.
+    pub fn unbind(&mut self, id: DestinationId) {
+        if let Some(d) = self.destinations.get_mut(id) {
+            d.inactive_conns = d.inactive_conns.saturating_sub(1);
+            overload::on_unbind(d);
+        }
+    }
+
+    /// A persistence template points at this destination. Templates count in
+    /// [`Destination::persist_conns`] only, but the overloaded mark is looked at.
+    pub fn bind_template(&mut self, id: DestinationId) {
+        if let Some(d) = self.destinations.get_mut(id) {
+            d.persist_conns = d.persist_conns.saturating_add(1);
+            overload::on_bind(d);
+        }
+    }
+
+    /// A persistence template of this destination is gone; may clear the overloaded mark.
+    pub fn unbind_template(&mut self, id: DestinationId) {
+        if let Some(d) = self.destinations.get_mut(id) {
+            d.persist_conns = d.persist_conns.saturating_sub(1);
+            overload::on_unbind(d);
+        }
+    }
+
+    /// Takes over counts that somebody else has kept (a kernel, a trace).
+    ///
+    /// If the total rises, the overloaded mark is looked at as after a bind, if it falls, as after
+    /// an unbind; otherwise it stays.
+    pub fn restate(&mut self, id: DestinationId, active_conns: u32, inactive_conns: u32) {
+        if let Some(d) = self.destinations.get_mut(id) {
+            let before = d.total_conns();
+            d.active_conns = active_conns;
+            d.inactive_conns = inactive_conns;
+            match d.total_conns().cmp(&before) {
+                std::cmp::Ordering::Greater => overload::on_bind(d),
+                std::cmp::Ordering::Less => overload::on_unbind(d),
+                std::cmp::Ordering::Equal => {}
+            }
+        }
+    }
+}
+
+fn check(config: &DestinationConfig) -> Result<(), PoolError> {
+    if config.weight > MAX_WEIGHT {
+        return Err(PoolError::Weight(config.weight));
+    }
+    if config.lower_threshold > config.upper_threshold {
+        return Err(PoolError::Thresholds {
+            lower: config.lower_threshold,
+            upper: config.upper_threshold,
+        });
+    }
+    Ok(())
+}
