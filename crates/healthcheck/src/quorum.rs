@@ -16,10 +16,11 @@
 //!
 //! # Design
 //!
-//! The pool is derived, never edited: each change of state compares the pool before with the pool after, so the
-//! [`Output::Pool`] entries cannot drift from what [`VirtualServer::pool`] says. A driver may perform the changes one by
-//! one, or reconcile with the wished pool as a whole and ignore them. Servers that join are announced before servers
-//! that leave, so performing them in order never leaves the pool empty on the way between two pools that are not.
+//! The pool is derived, never edited: each call compares the pool before with the pool after, so the [`Output::Pool`]
+//! entries cannot drift from what [`VirtualServer::pool`] says. A driver may perform them one by one, or reconcile with
+//! the wished pool as a whole and ignore them. They come before the lines and notifications of the same call, so that a
+//! script finds the pool changed; and those that join come before those that leave, so that performing them in order
+//! never empties the pool on the way from one that is not empty to another.
 //!
 //! Servers are named by what keepalived tells them apart by, protocol, address and port ([`ServerId`]), so that a
 //! reload matches old and new by itself.
@@ -67,8 +68,10 @@ pub enum Role {
 pub struct ServerState {
     /// Which one.
     pub server: ServerId,
-    /// Its configured or last set weight, also while it is down.
+    /// Its weight, also while it is down: the configured one, or what [`VirtualServer::set_weight`] made of it.
     pub weight: u32,
+    /// The weight of the configuration.
+    pub configured_weight: u32,
     /// Whether all of its checks are up.
     pub verdict: Verdict,
     /// The verdict of each check.
@@ -108,6 +111,7 @@ pub struct VirtualServer {
 struct Server {
     id: ServerId,
     weight: u32,
+    configured_weight: u32,
     inhibit: bool,
     checks: BTreeMap<CheckId, Verdict>,
 }
@@ -117,6 +121,7 @@ impl Server {
         Self {
             id: config.id,
             weight: config.weight,
+            configured_weight: config.weight,
             inhibit: config.inhibit_on_failure,
             checks: config
                 .checks
@@ -145,35 +150,34 @@ impl VirtualServer {
     /// A service that starts now. The outputs add the servers whose checks all start up, then tell about the quorum.
     pub fn new(config: VirtualServerConfig) -> Self {
         let mut this = Self::empty(config);
-        this.servers = this.configured_servers();
-        let before = Pool::new();
-        if this.config.notify_initial {
-            for server in this.servers.iter().filter(|server| server.is_up()) {
+        this.change(Pool::new(), Self::start);
+        this
+    }
+
+    fn start(&mut self) {
+        self.servers = self.configured_servers();
+        if self.config.notify_initial {
+            for server in self.servers.iter().filter(|server| server.is_up()) {
                 let event = Notify::ServerUp {
                     server: server.id,
                     reason: UpReason::Start,
                 };
-                this.outputs.push_back(Output::Notify(event));
+                self.outputs.push_back(Output::Notify(event));
             }
         }
-        if this.reaches_quorum() {
-            this.quorum_up = true;
-            this.announce_pool(&before);
-            this.say(this.gained());
-            this.notify_quorum(Verdict::Up, QuorumReason::Start);
-        } else {
-            if this.config.sorry_server.is_some() {
-                this.say(Said::StartingWithQuorumDown {
-                    quorum: this.config.quorum,
-                    hysteresis: this.config.hysteresis,
-                    weight: this.alive_weight(),
-                });
-                this.notify_quorum(Verdict::Down, QuorumReason::Start);
-                this.say_sorry_on();
-            }
-            this.announce_pool(&before);
+        if self.reaches_quorum() {
+            self.quorum_up = true;
+            self.say(self.gained());
+            self.notify_quorum(Verdict::Up, QuorumReason::Start);
+        } else if self.config.sorry_server.is_some() {
+            self.say(Said::StartingWithQuorumDown {
+                quorum: self.config.quorum,
+                hysteresis: self.config.hysteresis,
+                weight: self.alive_weight(),
+            });
+            self.notify_quorum(Verdict::Down, QuorumReason::Start);
+            self.say_sorry_on();
         }
-        this
     }
 
     /// A service that goes on from a [`VirtualServer::snapshot`] made in an earlier process.
@@ -182,7 +186,7 @@ impl VirtualServer {
     /// this machine does not know what its predecessor managed to do. Differences between `config` and the snapshot
     /// are treated as by [`VirtualServer::reconfigure`].
     pub fn restored(config: VirtualServerConfig, snapshot: &Snapshot) -> Self {
-        let mut this = Self::empty(config.clone());
+        let mut this = Self::empty(config);
         this.quorum_up = snapshot.quorum_up;
         this.servers = snapshot
             .servers
@@ -190,15 +194,12 @@ impl VirtualServer {
             .map(|old| Server {
                 id: old.server,
                 weight: old.weight,
-                inhibit: config
-                    .servers
-                    .iter()
-                    .any(|server| server.id == old.server && server.inhibit_on_failure),
+                configured_weight: old.configured_weight,
+                inhibit: false,
                 checks: old.checks.iter().copied().collect(),
             })
             .collect();
-        this.announce_pool(&Pool::new());
-        this.reconfigure(config);
+        this.change(Pool::new(), |this| this.take_over(this.config.clone()));
         this
     }
 
@@ -225,10 +226,14 @@ impl VirtualServer {
 
     /// The verdict of one check. Says nothing if it is not news, and ignores servers and checks it does not know.
     pub fn handle_verdict(&mut self, server: ServerId, check: CheckId, verdict: Verdict) {
-        if self.shut_down {
-            return;
+        if !self.shut_down {
+            self.change(self.wished(), |this| {
+                this.take_verdict(server, check, verdict)
+            });
         }
-        let before = self.wished();
+    }
+
+    fn take_verdict(&mut self, server: ServerId, check: CheckId, verdict: Verdict) {
         let Some(entry) = self.servers.iter_mut().find(|entry| entry.id == server) else {
             return;
         };
@@ -250,7 +255,6 @@ impl VirtualServer {
                 (Verdict::Down, true) => Said::Disabling { server },
             });
         }
-        self.announce_pool(&before);
         self.outputs.push_back(Output::Notify(match is {
             Verdict::Up => Notify::ServerUp {
                 server,
@@ -267,32 +271,28 @@ impl VirtualServer {
     /// A new weight for a real server, from a checker that measures it. Ignored if it is not news or the server is
     /// unknown. A later [`reconfigure`](Self::reconfigure) keeps it unless the configured weight changes.
     pub fn set_weight(&mut self, server: ServerId, weight: u32) {
-        if self.shut_down {
-            return;
-        }
-        let before = self.wished();
-        if self.change_weight(server, weight) {
-            self.announce_pool(&before);
-            self.settle_quorum();
+        if !self.shut_down {
+            self.change(self.wished(), |this| {
+                this.change_weight(server, weight);
+                this.settle_quorum();
+            });
         }
     }
 
-    fn change_weight(&mut self, server: ServerId, weight: u32) -> bool {
+    fn change_weight(&mut self, server: ServerId, weight: u32) {
         let Some(entry) = self.servers.iter_mut().find(|entry| entry.id == server) else {
-            return false;
+            return;
         };
         let from = std::mem::replace(&mut entry.weight, weight);
-        if from == weight {
-            return false;
+        if from != weight {
+            let active = entry.is_up();
+            self.say(Said::ChangingWeight {
+                server,
+                from,
+                to: weight,
+                active,
+            });
         }
-        let active = entry.is_up();
-        self.say(Said::ChangingWeight {
-            server,
-            from,
-            to: weight,
-            active,
-        });
-        true
     }
 
     /// Takes over a new configuration of the same service.
@@ -301,10 +301,12 @@ impl VirtualServer {
     /// starts with its `initial` verdict. A server that is new joins as at a start, in silence. A server that is gone
     /// leaves, and is announced as down if it was up. A changed weight is announced, and so is a change of quorum.
     pub fn reconfigure(&mut self, config: VirtualServerConfig) {
-        if self.shut_down {
-            return;
+        if !self.shut_down {
+            self.change(self.wished(), |this| this.take_over(config));
         }
-        let before = self.wished();
+    }
+
+    fn take_over(&mut self, config: VirtualServerConfig) {
         let sorry_was_on = self.sorry_is_on();
         let old_config = std::mem::replace(&mut self.config, config);
         let old = std::mem::take(&mut self.servers);
@@ -341,14 +343,9 @@ impl VirtualServer {
                 _ => {}
             }
             // A weight that a checker has set stays unless the configured one is another than before.
-            let written = server.weight;
             server.weight = known.weight;
-            let unchanged = old_config
-                .servers
-                .iter()
-                .any(|config| config.id == server.id && config.weight == written);
-            if !unchanged {
-                reweighted.push((server.id, written));
+            if server.configured_weight != known.configured_weight {
+                reweighted.push((server.id, server.configured_weight));
             }
         }
         for gone in old
@@ -380,7 +377,6 @@ impl VirtualServer {
         {
             self.say_sorry_on();
         }
-        self.announce_pool(&before);
         self.outputs.extend(events.into_iter().map(Output::Notify));
         self.settle_quorum();
     }
@@ -388,10 +384,12 @@ impl VirtualServer {
     /// Ends the service: everything leaves the pool. With `omega`, what was up is announced as down. Later calls do
     /// nothing.
     pub fn shutdown(&mut self) {
-        if self.shut_down {
-            return;
+        if !self.shut_down {
+            self.change(self.wished(), Self::end);
         }
-        let before = self.wished();
+    }
+
+    fn end(&mut self) {
         self.shut_down = true;
         let servers: Vec<(ServerId, bool)> = self
             .servers
@@ -401,7 +399,6 @@ impl VirtualServer {
         for &(server, _) in &servers {
             self.say(Said::ShuttingDown { server });
         }
-        self.announce_pool(&before);
         self.say(Said::RemovingVirtualServer);
         if self.config.omega {
             for (server, _) in servers.into_iter().filter(|&(_, up)| up) {
@@ -504,6 +501,7 @@ impl VirtualServer {
                 .map(|server| ServerState {
                     server: server.id,
                     weight: server.weight,
+                    configured_weight: server.configured_weight,
                     verdict: server.verdict(),
                     checks: server
                         .checks
@@ -527,7 +525,6 @@ impl VirtualServer {
     /// Compares the alive weight with the thresholds and performs the change of quorum, if there is one.
     fn settle_quorum(&mut self) {
         let weight = self.alive_weight();
-        let before = self.wished();
         if self.quorum_up && (weight == 0 || weight < self.down_threshold()) {
             self.quorum_up = false;
             self.say(Said::LostQuorum {
@@ -558,7 +555,6 @@ impl VirtualServer {
                 self.say(Said::AddingAlive);
             }
         }
-        self.announce_pool(&before);
     }
 
     fn gained(&self) -> Said {
@@ -612,19 +608,18 @@ impl VirtualServer {
             .collect()
     }
 
-    /// Tells the difference between `before` and the pool wished now: members that join or change, then those that
-    /// leave.
-    fn announce_pool(&mut self, before: &Pool) {
+    /// Does `work`, and tells how the pool differs from `before` ahead of all that `work` tells: members that join or
+    /// change, then those that leave.
+    fn change(&mut self, before: Pool, work: impl FnOnce(&mut Self)) {
+        let told = std::mem::take(&mut self.outputs);
+        work(self);
+        let news = std::mem::replace(&mut self.outputs, told);
         let entries: Vec<PoolEntry> = self.pool().collect();
-        let after: Pool = entries
-            .iter()
-            .map(|entry| ((entry.role, entry.server), entry.weight))
-            .collect();
-        for PoolEntry {
+        for &PoolEntry {
             server,
             role,
             weight,
-        } in entries
+        } in &entries
         {
             let change = match before.get(&(role, server)) {
                 None => PoolChange::Add {
@@ -641,10 +636,16 @@ impl VirtualServer {
             };
             self.outputs.push_back(Output::Pool(change));
         }
-        for &(role, server) in before.keys().filter(|key| !after.contains_key(key)) {
-            self.outputs
-                .push_back(Output::Pool(PoolChange::Remove { server, role }));
+        for &(role, server) in before.keys() {
+            if !entries
+                .iter()
+                .any(|entry| (entry.role, entry.server) == (role, server))
+            {
+                self.outputs
+                    .push_back(Output::Pool(PoolChange::Remove { server, role }));
+            }
         }
+        self.outputs.extend(news);
     }
 }
 

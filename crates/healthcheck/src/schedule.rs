@@ -260,7 +260,8 @@ impl Schedule {
     ///
     /// The verdict is the old one and nothing is said about it. The next probe comes when it was due, but no later
     /// than `delay_loop` from now, and no later than 1 s from now, at random, if it was running or suspended. Counts
-    /// and steps that `config` does not know are cut down to it.
+    /// and steps that `config` does not know are cut down to it. Ids of probes begin anew: the caller sees to it that no
+    /// outcome of a probe of the old schedule comes in.
     pub fn restored(config: ScheduleConfig, progress: &Progress, now: Instant, seed: u64) -> Self {
         let mut schedule = Self::new(config, now, seed);
         let delay = match progress.due_in {
