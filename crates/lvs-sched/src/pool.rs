@@ -28,7 +28,7 @@ pub enum PoolError {
     /// It is not in the service. The kernel's answer is `ENOENT`.
     #[error("no destination {0}")]
     NotFound(SocketAddr),
-    /// The weight is above [`MAX_WEIGHT`](crate::MAX_WEIGHT). The kernel's answer is `ERANGE`.
+    /// The weight is above [`MAX_WEIGHT`]. The kernel's answer is `ERANGE`.
     #[error("weight {0} is above {MAX_WEIGHT}")]
     Weight(u32),
     /// The lower threshold is above the upper one. The kernel's answer is `ERANGE`.
@@ -88,8 +88,14 @@ impl Pool {
     /// in any case.
     pub fn set_scheduler(&mut self, kind: SchedulerKind, now: Duration) {
         if kind != self.scheduler.kind() {
-            self.scheduler = kind.start(&self.settings, &self.destinations, now);
+            self.restart(kind, now);
         }
+    }
+
+    /// Throws the scheduler's state away and starts one from the present destinations at `now`, be
+    /// it of the same kind: what happens to a service that is deleted and created again.
+    pub fn restart(&mut self, kind: SchedulerKind, now: Duration) {
+        self.scheduler = kind.start(&self.settings, &self.destinations, now);
     }
 
     /// Adds a destination at the head of the list.
