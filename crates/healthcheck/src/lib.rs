@@ -46,10 +46,12 @@
 //! |---|---|
 //! | [`schedule`] | one check's life in time |
 //! | [`verdict`] | outcomes, failures, verdicts, evidence |
+//! | [`check_line`] | keepalived's log lines about a check |
 //! | [`quorum`] | one virtual service's pool: quorum, sorry server, weights, notifications |
 //! | [`dialogue`] | what is said to a server and how its answer is judged, without I/O |
 //! | [`probe`] | TCP, TLS and HTTP probes on tokio (feature `tokio`, on by default) |
 
+pub mod check_line;
 pub mod dialogue;
 #[cfg(feature = "tokio")]
 pub mod probe;
@@ -57,6 +59,7 @@ pub mod quorum;
 pub mod schedule;
 pub mod verdict;
 
+pub use check_line::{CheckKind, check_lines};
 pub use dialogue::digest::Md5Digest;
 pub use dialogue::http::{Expectation, HttpVersion, StatusSet};
 pub use quorum::{

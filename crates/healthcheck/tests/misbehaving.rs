@@ -194,8 +194,11 @@ async fn source_address_and_port_are_used_again_and_again() {
     };
     for _ in 0..3 {
         assert_success(&tcp(connect.clone()).await);
-        let (_, peer) = listener.accept().await.unwrap();
+        let (mut stream, peer) = listener.accept().await.unwrap();
         assert_eq!(peer, source);
+        // A reset, or the port would be blocked for a while.
+        let end = stream.read_u8().await.unwrap_err();
+        assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
     }
 }
 
