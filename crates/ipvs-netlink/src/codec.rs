@@ -54,7 +54,7 @@ pub enum ParseError {
         /// How many bytes there are.
         available: usize,
     },
-    /// An attribute has another size than its type needs.
+    /// An attribute is shorter than its type needs, or longer than it may be.
     #[error("attribute {kind} has {actual} bytes, needs {needed}")]
     AttributeSize {
         /// The attribute's type.
@@ -211,10 +211,13 @@ pub struct Attribute<'a> {
 }
 
 impl<'a> Attribute<'a> {
+    /// The first bytes of the payload: as the kernel does, what is longer is taken for a later
+    /// version of the same.
     fn array<const N: usize>(&self) -> Result<[u8; N], ParseError> {
         self.payload
-            .try_into()
-            .map_err(|_| ParseError::AttributeSize {
+            .first_chunk()
+            .copied()
+            .ok_or(ParseError::AttributeSize {
                 kind: self.kind,
                 needed: N,
                 actual: self.payload.len(),
@@ -225,13 +228,12 @@ impl<'a> Attribute<'a> {
     ///
     /// # Errors
     ///
-    /// When it has another size; likewise below.
+    /// When it is shorter; likewise below.
     pub fn u8(&self) -> Result<u8, ParseError> {
         self.array().map(u8::from_ne_bytes)
     }
 
     /// The payload as a number of 16 bits in host order.
-    #[allow(missing_docs, clippy::missing_errors_doc)]
     pub fn u16(&self) -> Result<u16, ParseError> {
         self.array().map(u16::from_ne_bytes)
     }
@@ -259,8 +261,8 @@ impl<'a> Attribute<'a> {
     /// The payload as an address of `family`: IPv4 is in the first 4 bytes, whatever the size.
     pub fn address(&self, family: AddressFamily) -> Result<IpAddr, ParseError> {
         match family {
-            AddressFamily::Inet => first::<4>(self).map(|bytes| Ipv4Addr::from(bytes).into()),
-            AddressFamily::Inet6 => first::<16>(self).map(|bytes| Ipv6Addr::from(bytes).into()),
+            AddressFamily::Inet => self.array::<4>().map(|bytes| Ipv4Addr::from(bytes).into()),
+            AddressFamily::Inet6 => self.array::<16>().map(|bytes| Ipv6Addr::from(bytes).into()),
         }
     }
 
@@ -518,18 +520,6 @@ impl<'a> Writer<'a> {
 
 fn align(length: usize) -> usize {
     length.next_multiple_of(4)
-}
-
-fn first<const N: usize>(attribute: &Attribute<'_>) -> Result<[u8; N], ParseError> {
-    attribute
-        .payload
-        .first_chunk()
-        .copied()
-        .ok_or(ParseError::AttributeSize {
-            kind: attribute.kind,
-            needed: N,
-            actual: attribute.payload.len(),
-        })
 }
 
 fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
