@@ -50,6 +50,8 @@
 //! the system. Both ends live in one crate so that each tests the other, and both are held
 //! against replies recorded from Linux 6.1.
 
+#[cfg(test)]
+mod arbitrary;
 mod client;
 pub mod codec;
 mod command;
@@ -58,6 +60,8 @@ mod daemon;
 mod destination;
 mod error;
 pub mod exchange;
+#[doc(hidden)]
+pub mod fuzzing;
 mod in_process;
 mod info;
 mod name;
