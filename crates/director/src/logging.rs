@@ -105,7 +105,7 @@ impl std::str::FromStr for Facility {
 #[error("not one of 0 to 7, local0 to local7, user, daemon")]
 pub struct UnknownFacility;
 
-/// Sends this process's log where `options` say, from now on.
+/// Sends this process's log where `options` say, from now on, the report of a panic included.
 ///
 /// A log file that cannot be opened is reported through the other sinks and left out.
 pub fn start(options: &LogOptions, role: Role) {
@@ -133,6 +133,8 @@ pub fn start(options: &LogOptions, role: Role) {
     let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter));
     // Fails only when this process logs already; then it goes on doing so.
     let _ = tracing::subscriber::set_global_default(subscriber);
+    // A fault in the program must not be lost with the terminal.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("Internal fault: {panic}")));
     if let Some((path, error)) = failed {
         tracing::error!("Unable to open log file {} - {error}", path.display());
     }

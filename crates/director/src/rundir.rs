@@ -131,6 +131,12 @@ impl RunDir {
         self.path.join("ipvs.sock")
     }
 
+    /// Held by the director that uses the folder.
+    #[must_use]
+    pub fn lock_file(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
     /// The parent's pid file unless another is asked for.
     #[must_use]
     pub fn pid_file(&self) -> PathBuf {

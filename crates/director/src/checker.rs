@@ -1,0 +1,479 @@
+//! The checker process: runs checks, keeps the table, runs scripts, tells the parent.
+//!
+//! # Design
+//! Two machines decide, [`Engine`] about servers and [`Reconciler`] about the table; this driver moves
+//! values between them, the probes, the table's thread and the parent, in one loop. After whatever
+//! came in, [`Checker::settle`] does what follows in a fixed order: outputs of the engine, states to
+//! the parent, and only then the table.
+
+mod probes;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant, SystemTime};
+
+use ipvs_netlink::{Command, TimeoutsUpdate};
+use kconf_parser::Config;
+use kconf_parser::config::VirtualServerId;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use self::probes::{Probed, Probes};
+use crate::dataplane::{Reply, Table};
+use crate::engine::{Engine, Output};
+use crate::exit::Exit;
+use crate::message::{CheckerStart, FromChecker, ToChecker};
+use crate::notify::Runner;
+use crate::pidfile::PidFile;
+use crate::reconcile::{Action, News, Reconciler, Subject};
+use crate::role::Role;
+use crate::status::{DataplaneKind, ServiceStatus};
+use crate::{child, ipc, logging, privileges, report, wiring};
+
+/// How often progress that nothing depends on is told to the parent.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the table may take to count for a status.
+const COUNT_LIMIT: Duration = Duration::from_millis(1500);
+
+/// How long scripts that are under way at a stop may still run.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long the kernel's table may take to be emptied at a stop; less than the second in which all
+/// children of a dead parent have to be gone.
+const EMPTY_LIMIT: Duration = Duration::from_millis(700);
+
+/// Runs as the checker of the parent with this process id. Returns the exit status.
+#[must_use]
+pub fn run(parent: i32) -> u8 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let Ok(runtime) = runtime else {
+        return Exit::Software.code();
+    };
+    let exit = runtime.block_on(async {
+        let Ok(parent) = child::adopt(Role::Checker, parent) else {
+            return Exit::Ok;
+        };
+        let (mut reader, writer) = parent.into_split();
+        match ipc::receive(&mut reader).await {
+            Ok(Some(ToChecker::Start(start))) => serve(*start, reader, writer).await,
+            _ => Exit::Ok,
+        }
+    });
+    // Scripts and probes that still run do not hold up the end.
+    runtime.shutdown_background();
+    exit.code()
+}
+
+/// What the loop waits for.
+enum Event {
+    Parent(ToChecker),
+    ParentGone,
+    Terminate,
+    Probed(Probed),
+    Table(Reply),
+    Counted(u64, Vec<ServiceStatus>),
+    Deadline,
+}
+
+struct Checker {
+    start: CheckerStart,
+    engine: Engine,
+    table: Reconciler,
+    probes: Probes,
+    runner: Runner,
+    parent: OwnedWriteHalf,
+    dataplane: Table,
+    counted: mpsc::UnboundedSender<Event>,
+    /// Virtual servers whose state the parent must know before the table follows.
+    changed: BTreeSet<VirtualServerId>,
+    /// Virtual servers with progress to be told when it is time.
+    progressed: BTreeSet<VirtualServerId>,
+    progress_at: Instant,
+    told_owned: Vec<ipvs_netlink::ServiceKey>,
+    /// Done before the table is read for the first time.
+    first: Vec<Command>,
+}
+
+async fn serve(mut start: CheckerStart, reader: OwnedReadHalf, parent: OwnedWriteHalf) -> Exit {
+    logging::start(&start.log, Role::Checker);
+    if let Err(error) = child::ignore_terminal_signals() {
+        error!("Unable to set signal handlers - {error}");
+        return Exit::Software;
+    }
+    let _pid_file = PidFile::create(&start.pid_file)
+        .inspect_err(|error| warn!("{error}"))
+        .ok();
+    let (events, mut queue) = mpsc::unbounded_channel();
+    let (replies, mut table_queue) = mpsc::unbounded_channel();
+    let dataplane = match Table::start(start.ipvs_socket.clone(), replies) {
+        Ok(dataplane) => dataplane,
+        Err(error) => {
+            error!("Unable to start the table's thread - {error}");
+            return Exit::Software;
+        }
+    };
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return Exit::Software;
+    };
+    tokio::spawn(hear(reader, events.clone()));
+    tokio::spawn({
+        let events = events.clone();
+        async move {
+            while terminate.recv().await.is_some() {
+                let _ = events.send(Event::Terminate);
+            }
+        }
+    });
+    tokio::spawn({
+        let events = events.clone();
+        async move {
+            while let Some(reply) = table_queue.recv().await {
+                let _ = events.send(Event::Table(reply));
+            }
+        }
+    });
+
+    if privileges::is_insecure(&start.config) {
+        warn!("SECURITY VIOLATION - scripts are being executed but script_security not enabled.");
+    }
+    log_unsupported(&start.config);
+    let now = Instant::now();
+    let states = std::mem::take(&mut start.states);
+    let first_start = states.is_empty();
+    let owned = std::mem::take(&mut start.owned);
+    let seed = u64::from(std::process::id()) ^ crate::status::unix_ms(SystemTime::now());
+    let mut checker = Checker {
+        engine: Engine::new(&start.config, states, now, seed),
+        table: Reconciler::new(owned),
+        probes: Probes::new(events.clone()),
+        runner: Runner::default(),
+        parent,
+        dataplane,
+        counted: events,
+        changed: BTreeSet::new(),
+        progressed: BTreeSet::new(),
+        progress_at: now,
+        told_owned: Vec::new(),
+        first: first_commands(&start.config, first_start),
+        start,
+    };
+    checker.tell_all_states(now);
+    let exit = checker.serve(&mut queue).await;
+    info!("Stopped");
+    exit
+}
+
+async fn hear(mut reader: OwnedReadHalf, events: mpsc::UnboundedSender<Event>) {
+    loop {
+        let event = match ipc::receive(&mut reader).await {
+            Ok(Some(message)) => Event::Parent(message),
+            Ok(None) | Err(_) => Event::ParentGone,
+        };
+        let last = matches!(event, Event::ParentGone);
+        if events.send(event).is_err() || last {
+            return;
+        }
+    }
+}
+
+/// What a dataplane is told before its table is read.
+fn first_commands(config: &Config, first_start: bool) -> Vec<Command> {
+    let globals = &config.globals;
+    let mut commands = Vec::new();
+    if globals.lvs_flush && first_start {
+        commands.push(Command::Flush);
+    }
+    let timeouts = globals.lvs_timeouts;
+    if timeouts.tcp.or(timeouts.tcp_fin).or(timeouts.udp).is_some() {
+        commands.push(Command::SetTimeouts(TimeoutsUpdate {
+            tcp: timeouts.tcp,
+            tcp_fin: timeouts.tcp_fin,
+            udp: timeouts.udp,
+        }));
+    }
+    commands
+}
+
+/// Says which checks cannot be run, so that nobody relies on them.
+fn log_unsupported(config: &Config) {
+    for service in &config.services {
+        for server in &service.real_servers {
+            for check in server.checks.iter().filter(|c| !wiring::is_supported(c)) {
+                warn!(
+                    "{} of [{}]:{}:{} for VS {} cannot be run by this version - the server counts as up",
+                    crate::check_log::keyword(check),
+                    server.address.ip(),
+                    service.protocol,
+                    server.address.port(),
+                    service.id
+                );
+            }
+        }
+    }
+}
+
+impl Checker {
+    async fn serve(&mut self, queue: &mut mpsc::UnboundedReceiver<Event>) -> Exit {
+        self.wish();
+        let _ = self.say(&FromChecker::Configured).await;
+        loop {
+            if self.settle().await.is_err() {
+                self.stop(queue, true).await;
+                return Exit::Ok;
+            }
+            let event = match self.deadline() {
+                None => queue.recv().await,
+                Some(deadline) => {
+                    match tokio::time::timeout_at(deadline.into(), queue.recv()).await {
+                        Ok(event) => event,
+                        Err(_) => Some(Event::Deadline),
+                    }
+                }
+            };
+            match event {
+                Some(Event::Parent(ToChecker::Stop) | Event::Terminate) => {
+                    self.stop(queue, false).await;
+                    return Exit::Ok;
+                }
+                // There is always a sender: our own.
+                Some(Event::ParentGone) | None => {
+                    self.stop(queue, true).await;
+                    return Exit::Ok;
+                }
+                Some(event) => self.handle(event).await,
+            }
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Parent(ToChecker::Reload(config)) => {
+                info!("Reloading");
+                log_unsupported(&config);
+                self.engine.reconfigure(&config, now);
+                self.start.config = *config;
+                self.tell_all_states(now);
+                // The parent counts the reload as complete when the checks go by the new text.
+                let _ = self.flush_states(now).await;
+                let _ = self.say(&FromChecker::Configured).await;
+            }
+            Event::Parent(ToChecker::TableReady) => self.table.handle_ready(),
+            Event::Parent(ToChecker::Status(number)) => self.count(number),
+            Event::Counted(number, services) => {
+                let connected = self.table.is_connected();
+                let status = FromChecker::Status {
+                    number,
+                    connected,
+                    services,
+                };
+                let _ = self.say(&status).await;
+            }
+            Event::Probed(probed) => {
+                self.probes.ended(&probed);
+                self.engine.handle_outcome(
+                    now,
+                    SystemTime::now(),
+                    probed.check,
+                    probed.probe,
+                    probed.outcome,
+                );
+            }
+            Event::Table(Reply::Table(rules)) => self.table.handle_table(rules),
+            Event::Table(Reply::Applied(failures)) => self.table.handle_applied(now, &failures),
+            Event::Table(Reply::Lost(reason)) => self.table.handle_lost(now, reason),
+            Event::Deadline => self.engine.handle_timeout(now),
+            // Handled before.
+            Event::Parent(ToChecker::Start(_) | ToChecker::Stop)
+            | Event::ParentGone
+            | Event::Terminate => {}
+        }
+    }
+
+    /// Does what follows from the machines' states. Fails when the parent is gone.
+    async fn settle(&mut self) -> Result<(), ipc::IpcError> {
+        let now = Instant::now();
+        let mut table_changed = false;
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Log(line) => info!("{line}"),
+                Output::StartProbe { check, probe, step } => {
+                    if let Some((_, known)) = self.engine.check(check) {
+                        self.probes.start(check, probe, step, &known.config);
+                    }
+                }
+                Output::AbortProbe { check, .. } => self.probes.abort(check),
+                Output::Notify {
+                    service, script, ..
+                } => {
+                    if let Some(script) = script {
+                        let globals = &self.start.config.globals;
+                        self.runner.run(&service, &script, globals);
+                    }
+                }
+                Output::StateChanged(service) => {
+                    self.changed.insert(service);
+                }
+                Output::ProgressChanged(service) => {
+                    self.progressed.insert(service);
+                }
+                Output::TableChanged => table_changed = true,
+            }
+        }
+        if now >= self.progress_at && !self.progressed.is_empty() {
+            self.progress_at = now + PROGRESS_INTERVAL;
+            let progressed = std::mem::take(&mut self.progressed);
+            self.changed.extend(progressed);
+        }
+        self.flush_states(now).await?;
+        if table_changed {
+            self.wish();
+        }
+        if !self.table.owned().iter().eq(&self.told_owned) {
+            self.told_owned = self.table.owned().iter().copied().collect();
+            let owned = self.told_owned.clone();
+            self.say(&FromChecker::Owned(owned)).await?;
+        }
+        match self.table.poll_action(now) {
+            Some(Action::Read) => self.dataplane.read(self.first.clone()),
+            Some(Action::Apply(commands)) => self.dataplane.apply(commands),
+            None => {}
+        }
+        // A table that was emptied once must not be emptied again.
+        if self.table.is_settled() {
+            self.first.retain(|command| *command != Command::Flush);
+        }
+        for news in self.table.take_news() {
+            log_news(&news);
+        }
+        Ok(())
+    }
+
+    fn wish(&mut self) {
+        let services = self.engine.services().iter();
+        let rules = services.flat_map(|service| {
+            let pool: Vec<_> = service.machine().pool().collect();
+            wiring::rules(service.config(), &pool)
+        });
+        self.table.wish(rules.collect());
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let progress = (!self.progressed.is_empty()).then_some(self.progress_at);
+        [
+            self.engine.poll_timeout(),
+            self.table.poll_timeout(),
+            progress,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn tell_all_states(&mut self, _now: Instant) {
+        let services = self.engine.services().iter();
+        self.changed
+            .extend(services.map(|service| service.id().clone()));
+    }
+
+    async fn flush_states(&mut self, now: Instant) -> Result<(), ipc::IpcError> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let changed = std::mem::take(&mut self.changed);
+        let states = changed
+            .iter()
+            .filter_map(|id| self.engine.service(id))
+            .map(|service| service.state(now))
+            .collect();
+        self.say(&FromChecker::States(states)).await
+    }
+
+    async fn say(&mut self, message: &FromChecker) -> Result<(), ipc::IpcError> {
+        ipc::send(&mut self.parent, message).await
+    }
+
+    /// Makes a status: what is known here now, and the table's counters when it has counted.
+    fn count(&self, number: u64) {
+        let mut services = report::services(&self.engine, &self.table);
+        let counts = self.dataplane.count();
+        let counted = self.counted.clone();
+        tokio::spawn(async move {
+            if let Ok(Ok(Some(counts))) = tokio::time::timeout(COUNT_LIMIT, counts).await {
+                report::add_counts(&mut services, &counts);
+            }
+            let _ = counted.send(Event::Counted(number, services));
+        });
+    }
+
+    /// Ends: announces what `omega` asks for, and empties the kernel's table unless it is to be kept.
+    /// The userspace dataplane's table ends with its process, when its connections have ended.
+    async fn stop(&mut self, queue: &mut mpsc::UnboundedReceiver<Event>, at_once: bool) {
+        self.engine.shutdown();
+        self.probes.abort_all();
+        let empties = self.start.dataplane == DataplaneKind::Kernel && !self.start.keep_ipvs;
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Log(line) => info!("{line}"),
+                Output::Notify {
+                    service,
+                    script: Some(script),
+                    ..
+                } => {
+                    let globals = &self.start.config.globals;
+                    self.runner.run(&service, &script, globals);
+                }
+                _ => {}
+            }
+        }
+        if empties {
+            self.table.wish(Vec::new());
+            let _ = tokio::time::timeout(EMPTY_LIMIT, self.empty(queue)).await;
+        }
+        if !at_once {
+            self.runner.finish(SCRIPT_LIMIT).await;
+        }
+    }
+
+    async fn empty(&mut self, queue: &mut mpsc::UnboundedReceiver<Event>) {
+        while !self.table.is_settled() {
+            match self.table.poll_action(Instant::now()) {
+                Some(Action::Read) => self.dataplane.read(Vec::new()),
+                Some(Action::Apply(commands)) => self.dataplane.apply(commands),
+                None => {}
+            }
+            match queue.recv().await {
+                Some(event @ Event::Table(_)) => self.handle(event).await,
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+}
+
+fn log_news(news: &News) {
+    match news {
+        News::Refused { subject, reason } => {
+            error!(
+                "{} cannot be served - {reason} - trying again",
+                name(subject)
+            );
+        }
+        News::Accepted { subject } => info!("{} is served now", name(subject)),
+        News::Lost { reason } => warn!("The dataplane's table does not answer - {reason}"),
+        News::Found => info!("The dataplane's table answers again"),
+    }
+}
+
+fn name(subject: &Subject) -> String {
+    match subject {
+        Subject::Service(key) => format!("VS {}", wiring::service_name(key)),
+        Subject::Destination(key, destination) => {
+            format!("Server {destination} of VS {}", wiring::service_name(key))
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What the processes of a director tell each other.
+//!
+//! # Design
+//! One enum per direction and child. The first message to a child is always its start, with all that
+//! it needs: children read no file and no flag of their own, so a restarted child and a first one
+//! are the same. States travel up as soon as they change and before anything is done about them in
+//! the table, so that the parent never knows less than the table shows.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipvs_netlink::ServiceKey;
+use kconf_parser::Config;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::ServiceState;
+use crate::logging::LogOptions;
+use crate::status::{DataplaneKind, ServiceStatus};
+
+/// From the parent to the checker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum ToChecker {
+    /// The first message.
+    Start(Box<CheckerStart>),
+    /// Another configuration is in force, already checked.
+    Reload(Box<Config>),
+    /// The userspace dataplane's table answers, for the first time or again after a restart.
+    TableReady,
+    /// Send a [`FromChecker::Status`] with this number.
+    Status(u64),
+    /// End: announce what `omega` asks for, empty the table if that is wanted, exit 0.
+    Stop,
+}
+
+/// All that a checker needs to know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckerStart {
+    /// Where to log.
+    pub log: LogOptions,
+    /// Its pid file.
+    pub pid_file: PathBuf,
+    /// Which dataplane.
+    pub dataplane: DataplaneKind,
+    /// Where the userspace dataplane's table answers.
+    pub ipvs_socket: PathBuf,
+    /// Leave the table as it is when stopping (`--dont-release-ipvs`).
+    pub keep_ipvs: bool,
+    /// The configuration in force.
+    pub config: Config,
+    /// Where its predecessor got to; empty at the first start.
+    pub states: Vec<ServiceState>,
+    /// The services that its predecessor put into the table.
+    pub owned: Vec<ServiceKey>,
+}
+
+/// From the checker to the parent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum FromChecker {
+    /// The configuration of the start or of the last [`ToChecker::Reload`] is in force.
+    Configured,
+    /// The states of these services are now so. Those not named are as before.
+    States(Vec<ServiceState>),
+    /// These services are, or may be, in the table because of us.
+    Owned(Vec<ServiceKey>),
+    /// The answer to [`ToChecker::Status`].
+    Status {
+        /// The number of the question.
+        number: u64,
+        /// Whether the table answers.
+        connected: bool,
+        /// The virtual servers.
+        services: Vec<ServiceStatus>,
+    },
+}
+
+/// From the parent to the proxy.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum ToProxy {
+    /// The first message.
+    Start(Box<ProxyStart>),
+    /// Take no new connection, let the others end for at most this long, then exit 0.
+    Drain(Duration),
+}
+
+/// All that a proxy needs to know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProxyStart {
+    /// Where to log.
+    pub log: LogOptions,
+    /// Where its table is to answer.
+    pub ipvs_socket: PathBuf,
+}
+
+/// From the proxy to the parent.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub enum FromProxy {
+    /// The table answers.
+    Ready,
+}

@@ -1,0 +1,227 @@
+//! Runs the scripts of events.
+//!
+//! # Design
+//! The scripts of one virtual server run one after the other in the order of their events; keepalived
+//! starts them all at once, so that a "down" may overtake its "up". A script that hangs is ended
+//! after [`TIME_LIMIT`] with its whole process group, so that it cannot hold up the rest for ever.
+
+use std::collections::HashMap;
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use kconf_parser::config::{Globals, Script, VirtualServerId};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::process::Command;
+use tokio::sync::{Notify, mpsc};
+use tracing::{debug, warn};
+
+use crate::privileges::{self, Runnable};
+
+/// How long a notify script may run.
+pub const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// Time between the polite and the other signal.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What keepalived, too, keeps from scripts.
+const REMOVED_VARIABLES: [&str; 3] = ["IFS", "LD_PRELOAD", "LD_LIBRARY_PATH"];
+
+/// Runs scripts, in order for each virtual server.
+#[derive(Debug, Default)]
+pub struct Runner {
+    queues: HashMap<VirtualServerId, mpsc::UnboundedSender<Runnable>>,
+    pending: Arc<Pending>,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    count: AtomicUsize,
+    changed: Notify,
+}
+
+impl Runner {
+    /// Runs a script after those of the same virtual server that were asked for before. One that may
+    /// not be run is logged.
+    pub fn run(&mut self, service: &VirtualServerId, script: &Script, globals: &Globals) {
+        let runnable = match privileges::judge(script, globals) {
+            Ok(runnable) => runnable,
+            Err(refusal) => {
+                warn!("{refusal}");
+                return;
+            }
+        };
+        self.pending.count.fetch_add(1, Ordering::SeqCst);
+        let queue = self.queues.entry(service.clone()).or_insert_with(|| {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            tokio::spawn(work(receiver, Arc::clone(&self.pending)));
+            sender
+        });
+        // The task lives as long as this sender.
+        let _ = queue.send(runnable);
+    }
+
+    /// Waits until all scripts have ended, for at most `limit`.
+    pub async fn finish(&self, limit: Duration) {
+        let all_ended = async {
+            loop {
+                let changed = self.pending.changed.notified();
+                if self.pending.count.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let _ = tokio::time::timeout(limit, all_ended).await;
+    }
+}
+
+async fn work(mut queue: mpsc::UnboundedReceiver<Runnable>, pending: Arc<Pending>) {
+    while let Some(runnable) = queue.recv().await {
+        execute(&runnable, TIME_LIMIT).await;
+        pending.count.fetch_sub(1, Ordering::SeqCst);
+        pending.changed.notify_one();
+    }
+}
+
+/// Runs a script of `global_defs` to its end, for at most `limit`.
+pub async fn run_once(script: &Script, globals: &Globals, limit: Duration) {
+    match privileges::judge(script, globals) {
+        Ok(runnable) => execute(&runnable, limit).await,
+        Err(refusal) => warn!("{refusal}"),
+    }
+}
+
+async fn execute(runnable: &Runnable, limit: Duration) {
+    let program = runnable.program.display();
+    let mut command = std::process::Command::new(&runnable.program);
+    command
+        .args(&runnable.arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0);
+    for name in REMOVED_VARIABLES {
+        command.env_remove(name);
+    }
+    if let Some((uid, gid)) = runnable.identity {
+        command.uid(uid).gid(gid);
+    }
+    let mut child = match Command::from(command).kill_on_drop(true).spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            warn!("Unable to run script {program} - {error}");
+            return;
+        }
+    };
+    // The child leads a group of its own, which has its number.
+    let group = child.id().and_then(|pid| i32::try_from(pid).ok());
+    let signal = |signal| {
+        if let Some(group) = group {
+            let _ = killpg(Pid::from_raw(group), signal);
+        }
+    };
+    let status = match tokio::time::timeout(limit, child.wait()).await {
+        Ok(status) => status,
+        Err(_) => {
+            warn!(
+                "Script {program} timed out after {} seconds",
+                limit.as_secs()
+            );
+            signal(Signal::SIGTERM);
+            let _ = tokio::time::timeout(GRACE, child.wait()).await;
+            signal(Signal::SIGKILL);
+            child.wait().await
+        }
+    };
+    match status {
+        Ok(status) => debug!("Script {program} ended: {status}"),
+        Err(error) => warn!("Unable to wait for script {program} - {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(text: &str) -> Script {
+        Script {
+            argv: vec!["/bin/sh".into(), "-c".into(), text.into()],
+            user: Some(kconf_parser::config::ScriptUser {
+                user: nix::unistd::geteuid().to_string(),
+                group: None,
+            }),
+        }
+    }
+
+    fn id(mark: u32) -> VirtualServerId {
+        VirtualServerId::FirewallMark {
+            mark,
+            family: kconf_parser::config::Family::Inet,
+        }
+    }
+
+    #[tokio::test]
+    async fn scripts_of_one_service_keep_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let path = path.display();
+        let mut runner = Runner::default();
+        let globals = Globals::default();
+        // The first would lose the race if both ran at once.
+        runner.run(
+            &id(1),
+            &shell(&format!("sleep 0.2; echo down >> {path}")),
+            &globals,
+        );
+        runner.run(&id(1), &shell(&format!("echo up >> {path}")), &globals);
+        runner.finish(Duration::from_secs(20)).await;
+        assert_eq!(
+            std::fs::read_to_string(path.to_string()).unwrap(),
+            "down\nup\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_script_that_hangs_is_ended_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let text = format!("sleep 600 & echo $! > {}; wait", path.display());
+        let globals = Globals::default();
+        run_once(&shell(&text), &globals, Duration::from_millis(500)).await;
+        let pid: i32 = std::fs::read_to_string(&path)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        lvs_testkit::wait_until("the grandchild's end", Duration::from_secs(20), || {
+            nix::sys::signal::kill(Pid::from_raw(pid), None)
+                .is_err()
+                .then_some(())
+                // Not reaped yet by whoever adopted it, but dead.
+                .or_else(|| {
+                    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+                    state.contains(") Z").then_some(())
+                })
+        });
+    }
+
+    #[tokio::test]
+    async fn dangerous_variables_are_kept_from_scripts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("env");
+        let globals = Globals::default();
+        run_once(
+            &shell(&format!("env > {}", path.display())),
+            &globals,
+            TIME_LIMIT,
+        )
+        .await;
+        let environment = std::fs::read_to_string(path).unwrap();
+        assert!(environment.contains("PATH="));
+        assert!(!environment.contains("LD_LIBRARY_PATH="), "{environment}");
+    }
+}

@@ -1,0 +1,96 @@
+//! What the command line says, without its spelling.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::logging::LogOptions;
+
+/// How long connections may go on after a stop is asked for, unless said otherwise.
+pub const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
+
+/// How to run a director.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The configuration file. Default [`crate::config::default_path`].
+    pub config_file: PathBuf,
+    /// What `@id` lines are compared with. Default the host name to its first dot.
+    pub config_id: Option<String>,
+    /// Every `include` must match. Default off.
+    pub check_includes: bool,
+    /// Do not become a daemon. Default off.
+    pub foreground: bool,
+    /// Where to log.
+    pub log: LogOptions,
+    /// Log the configuration at the start. Default off.
+    pub dump_config: bool,
+    /// Default [`crate::rundir::RunDir::pid_file`].
+    pub pid_file: Option<PathBuf>,
+    /// Default [`crate::rundir::RunDir::checkers_pid_file`].
+    pub checkers_pid_file: Option<PathBuf>,
+    /// Leave the IPVS table as it is when stopping. Default off; without meaning for the userspace
+    /// dataplane, whose table ends with it.
+    pub keep_ipvs: bool,
+    /// Start children that died again. Default on.
+    pub respawn: bool,
+    /// Wins over the configuration's `umask`, whose default is 0177.
+    pub umask: Option<u32>,
+    /// Default: see [`crate::rundir`].
+    pub run_dir: Option<PathBuf>,
+    /// Which dataplane. Default [`DataplaneChoice::Auto`].
+    pub dataplane: DataplaneChoice,
+    /// How long connections may go on after a stop is asked for. Default [`DEFAULT_DRAIN`]; zero cuts
+    /// them at once.
+    pub drain: Duration,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            config_file: crate::config::default_path().to_path_buf(),
+            config_id: None,
+            check_includes: false,
+            foreground: false,
+            log: LogOptions::default(),
+            dump_config: false,
+            pid_file: None,
+            checkers_pid_file: None,
+            keep_ipvs: false,
+            respawn: true,
+            umask: None,
+            run_dir: None,
+            dataplane: DataplaneChoice::Auto,
+            drain: DEFAULT_DRAIN,
+        }
+    }
+}
+
+/// Which dataplane is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DataplaneChoice {
+    /// The kernel's if it is there and permitted, else the userspace one.
+    #[default]
+    Auto,
+    /// The kernel's, or none.
+    Kernel,
+    /// The userspace one.
+    Userspace,
+}
+
+/// The word is not a dataplane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not one of auto, kernel, userspace")]
+pub struct UnknownDataplane;
+
+impl FromStr for DataplaneChoice {
+    type Err = UnknownDataplane;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "kernel" => Ok(Self::Kernel),
+            "userspace" => Ok(Self::Userspace),
+            _ => Err(UnknownDataplane),
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! The parent process: supervises, reads the configuration, owns signals and the control socket.
+//!
+//! # Design
+//! One thread and one queue. Whatever happens (a signal, a frame, the end of a child, a question on
+//! the control socket) becomes an [`Event`], handled to its end before the next one, so that no two
+//! things can be half done at a time. The parent holds what must survive its children: the
+//! configuration in force, the last state of every virtual server, and which services of the table
+//! are ours.
+
+mod children;
+mod control_server;
+mod reload;
+mod stop;
+
+use std::collections::BTreeMap;
+use std::process::ExitStatus;
+use std::time::{Instant, SystemTime};
+
+use ipvs_netlink::ServiceKey;
+use kconf_parser::Config;
+use kconf_parser::config::VirtualServerId;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info, warn};
+
+use self::children::Child;
+use self::stop::Stopping;
+use crate::config::{ConfigSource, Loaded, host_config_id};
+use crate::control::{Request, Response};
+use crate::daemon::{self, Daemon};
+use crate::dataplane;
+use crate::engine::ServiceState;
+use crate::exit::Exit;
+use crate::logging;
+use crate::message::{FromChecker, FromProxy, ToChecker, ToProxy};
+use crate::notify;
+use crate::options::RunOptions;
+use crate::pidfile::{PidFile, PidFileError};
+use crate::role::Role;
+use crate::rundir::RunDir;
+use crate::status::{
+    DataplaneKind, DataplaneStatus, ProcessStatus, ReloadStatus, ServiceStatus, Status, unix_ms,
+};
+
+/// What the director calls itself in the log.
+const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"), " (lvskit)");
+
+/// Runs a director until it is stopped. Returns the exit status.
+#[must_use]
+pub fn run(options: RunOptions) -> u8 {
+    let mut started = None;
+    if !options.foreground {
+        match daemon::split(options.log.console) {
+            Ok(Daemon::First(code)) => return code,
+            Ok(Daemon::Second(tell)) => started = Some(tell),
+            Err(error) => {
+                eprintln!("lvsd: cannot become a daemon: {error}");
+                return Exit::Fatal.code();
+            }
+        }
+    }
+    logging::start(&options.log, Role::Parent);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!("Unable to start the event loop - {error}");
+            return Exit::Software.code();
+        }
+    };
+    let exit = runtime.block_on(async {
+        match Parent::start(options).await {
+            Ok(mut parent) => {
+                if let Some(started) = started {
+                    started.tell();
+                }
+                parent.serve().await
+            }
+            Err(exit) => exit,
+        }
+    });
+    exit.code()
+}
+
+/// What the parent waits for.
+pub(crate) enum Event {
+    /// A signal.
+    Signal(Signal),
+    /// A checker said something.
+    Checker(u64, FromChecker),
+    /// A proxy said something.
+    Proxy(u64, FromProxy),
+    /// A child ended.
+    Ended(Role, u64, ExitStatus),
+    /// A child's delay is over.
+    Restart(Role, u64),
+    /// A question on the control socket.
+    Control(Request, oneshot::Sender<Response>),
+    /// A status question took too long.
+    StatusLate(u64),
+    /// The time for stopping is over.
+    StopLate(u64),
+}
+
+/// The signals that mean something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Reload,
+    Stop,
+    Other(&'static str),
+}
+
+pub(crate) struct Parent {
+    options: RunOptions,
+    source: ConfigSource,
+    run_dir: RunDir,
+    config: Config,
+    started: (Instant, SystemTime),
+    dataplane: DataplaneStatus,
+    checker: Child<ToChecker>,
+    proxy: Child<ToProxy>,
+    /// Whether the running proxy's table answers.
+    proxy_ready: bool,
+    states: BTreeMap<VirtualServerId, ServiceState>,
+    owned: Vec<ServiceKey>,
+    /// The last answer of a checker, for when there is none to ask.
+    services: Vec<ServiceStatus>,
+    questions: Vec<(u64, oneshot::Sender<Response>)>,
+    next_question: u64,
+    last_reload: Option<ReloadStatus>,
+    reloading: bool,
+    stopping: Option<Stopping>,
+    exit: Option<Exit>,
+    events: mpsc::UnboundedSender<Event>,
+    queue: mpsc::UnboundedReceiver<Event>,
+    // Dropped, and so removed, last.
+    _pid_files: Vec<PidFile>,
+}
+
+impl Parent {
+    async fn start(options: RunOptions) -> Result<Self, Exit> {
+        info!("Starting Keepalived {VERSION}");
+        log_system();
+        let run_dir = RunDir::find(options.run_dir.as_deref());
+        run_dir.create().map_err(|error| {
+            error!("{}", with_sources(&error));
+            Exit::Permission
+        })?;
+        let source = ConfigSource {
+            path: options.config_file.clone(),
+            config_id: options.config_id.clone().unwrap_or_else(host_config_id),
+            check_includes: options.check_includes,
+        };
+        let loaded = load(&source)?;
+        let config = loaded.config;
+        let umask = options.umask.or(config.globals.umask).unwrap_or(0o177);
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask));
+
+        let pid_file = options.pid_file.clone();
+        let pid_file = pid_file.unwrap_or_else(|| run_dir.pid_file());
+        // Two directors in one run folder would take each other's sockets, whatever their pid files.
+        let mut pid_files = Vec::new();
+        for path in [run_dir.lock_file(), pid_file] {
+            pid_files.push(PidFile::create(&path).map_err(|error| {
+                error!("{}", with_sources(&error));
+                match error {
+                    PidFileError::AlreadyRunning => Exit::Ok,
+                    PidFileError::Io { .. } => Exit::Permission,
+                }
+            })?);
+        }
+
+        let dataplane = dataplane::choose(options.dataplane, &run_dir).map_err(|refused| {
+            error!("{refused}");
+            Exit::Fatal
+        })?;
+        let (kind, reason) = (dataplane.kind, &dataplane.reason);
+        info!(
+            "Dataplane: {} - {reason}",
+            match kind {
+                DataplaneKind::Kernel => "kernel",
+                DataplaneKind::Userspace => "userspace",
+            }
+        );
+        if config.services.is_empty() {
+            warn!("Warning - keepalived has no configuration to run");
+        }
+        if options.dump_config {
+            dump(&config);
+        }
+        if let Some(script) = &config.globals.startup_script {
+            notify::run_once(
+                script,
+                &config.globals,
+                config.globals.startup_script_timeout,
+            )
+            .await;
+        }
+
+        let (events, queue) = mpsc::unbounded_channel();
+        let signals = listen_to_signals(&events);
+        let control = control_server::listen(&run_dir.control_socket(), events.clone());
+        if let Err(error) = signals.and(control) {
+            error!("Unable to listen in {} - {error}", run_dir.path().display());
+            return Err(Exit::Fatal);
+        }
+        let mut parent = Self {
+            checker: Child::new(Role::Checker, options.respawn),
+            proxy: Child::new(Role::Proxy, options.respawn),
+            options,
+            source,
+            run_dir,
+            config,
+            started: (Instant::now(), SystemTime::now()),
+            dataplane,
+            proxy_ready: false,
+            states: BTreeMap::new(),
+            owned: Vec::new(),
+            services: Vec::new(),
+            questions: Vec::new(),
+            next_question: 0,
+            last_reload: None,
+            reloading: false,
+            stopping: None,
+            exit: None,
+            events,
+            queue,
+            _pid_files: pid_files,
+        };
+        if parent.dataplane.kind == DataplaneKind::Userspace {
+            parent.start_child(Role::Proxy);
+        }
+        parent.start_child(Role::Checker);
+        info!("Startup complete");
+        Ok(parent)
+    }
+
+    /// Handles events until it is time to exit.
+    async fn serve(&mut self) -> Exit {
+        let exit = loop {
+            if let Some(exit) = self.exit {
+                break exit;
+            }
+            // There is always a sender: our own.
+            let Some(event) = self.queue.recv().await else {
+                break Exit::Software;
+            };
+            self.handle(event);
+        };
+        let globals = &self.config.globals;
+        if let Some(script) = &globals.shutdown_script {
+            notify::run_once(script, globals, globals.shutdown_script_timeout).await;
+        }
+        let _ = std::fs::remove_file(self.run_dir.control_socket());
+        let _ = std::fs::remove_file(self.run_dir.ipvs_socket());
+        info!("Stopped Keepalived {VERSION}");
+        exit
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Signal(Signal::Stop) => self.stop(),
+            Event::Signal(Signal::Reload) => {
+                self.reload();
+            }
+            Event::Signal(Signal::Other(name)) => {
+                info!("{name} ignored: lvsd status shows what keepalived writes to files");
+            }
+            Event::Checker(life, message) if self.checker.is_life(life) => {
+                self.handle_checker(message);
+            }
+            Event::Proxy(life, FromProxy::Ready) if self.proxy.is_life(life) => {
+                self.proxy_ready = true;
+                self.checker.send(ToChecker::TableReady);
+            }
+            // From a child that is gone.
+            Event::Checker(..) | Event::Proxy(..) => {}
+            Event::Ended(role, life, status) => self.handle_end(role, life, status),
+            Event::Restart(role, life) => self.handle_restart(role, life),
+            Event::Control(Request::Status, answer) => self.ask_status(answer),
+            Event::Control(Request::Reload, answer) => {
+                let _ = answer.send(Response::Reload(self.reload()));
+            }
+            Event::StatusLate(number) => self.answer_status(number),
+            Event::StopLate(number) => self.stop_late(number),
+        }
+    }
+
+    fn table_answers(&self) -> bool {
+        self.dataplane.kind == DataplaneKind::Kernel || self.proxy_ready
+    }
+
+    fn handle_checker(&mut self, message: FromChecker) {
+        match message {
+            FromChecker::Configured => {
+                if std::mem::take(&mut self.reloading) {
+                    info!("Reload complete");
+                }
+            }
+            FromChecker::States(states) => {
+                for state in states {
+                    self.states.insert(state.id.clone(), state);
+                }
+            }
+            FromChecker::Owned(owned) => self.owned = owned,
+            FromChecker::Status {
+                number,
+                connected,
+                services,
+            } => {
+                self.dataplane.connected = connected;
+                self.services = services;
+                self.answer_status(number);
+            }
+        }
+    }
+
+    fn ask_status(&mut self, answer: oneshot::Sender<Response>) {
+        let number = self.next_question;
+        self.next_question += 1;
+        self.questions.push((number, answer));
+        if !self.checker.send(ToChecker::Status(number)) {
+            self.dataplane.connected = false;
+            self.answer_status(number);
+            return;
+        }
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(control_server::STATUS_LIMIT).await;
+            let _ = events.send(Event::StatusLate(number));
+        });
+    }
+
+    /// Answers a question with what is known by now; late answers and late deadlines find nobody.
+    fn answer_status(&mut self, number: u64) {
+        let asked = |(known, _): &(u64, _)| *known == number;
+        if let Some(position) = self.questions.iter().position(asked) {
+            let (_, answer) = self.questions.swap_remove(position);
+            let _ = answer.send(Response::Status(Box::new(self.status())));
+        }
+    }
+
+    fn status(&self) -> Status {
+        let mut processes = vec![process_status(&self.checker)];
+        if self.dataplane.kind == DataplaneKind::Userspace {
+            processes.push(process_status(&self.proxy));
+        }
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            config_file: self.options.config_file.clone(),
+            started_unix_ms: unix_ms(self.started.1),
+            uptime_seconds: self.started.0.elapsed().as_secs_f64(),
+            last_reload: self.last_reload.clone(),
+            dataplane: self.dataplane.clone(),
+            processes,
+            services: self.services.clone(),
+        }
+    }
+}
+
+fn process_status<M>(child: &Child<M>) -> ProcessStatus {
+    ProcessStatus {
+        name: child.role().name().to_owned(),
+        pid: child.pid(),
+        restarts: child.restarts(),
+    }
+}
+
+/// Reads the configuration for the start. Faults are logged and what is sound is run, as keepalived
+/// does: a director that stays down for a misspelt word would darken every other service too.
+fn load(source: &ConfigSource) -> Result<Loaded, Exit> {
+    tracing::debug!("Opening file '{}'.", source.path.display());
+    let loaded = source.load();
+    reload::log_problems(&loaded);
+    if !loaded.readable {
+        return Err(Exit::NoConfig);
+    }
+    info!("Configuration file {}", source.path.display());
+    Ok(loaded)
+}
+
+fn log_system() {
+    if let Ok(system) = nix::sys::utsname::uname() {
+        info!(
+            "Running on {} {} {}",
+            system.sysname().to_string_lossy(),
+            system.release().to_string_lossy(),
+            system.version().to_string_lossy()
+        );
+    }
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| format!("'{}'", word.to_string_lossy()))
+        .collect();
+    info!("Command line: {}", words.join(" "));
+}
+
+/// Logs the configuration as it is meant, a line of JSON for each virtual server.
+fn dump(config: &Config) {
+    let lines = std::iter::once(serde_json::to_string(&config.globals))
+        .chain(config.services.iter().map(serde_json::to_string));
+    info!("------< Global definitions, then virtual servers >------");
+    for line in lines.flatten() {
+        info!("{line}");
+    }
+}
+
+fn listen_to_signals(events: &mpsc::UnboundedSender<Event>) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    for (kind, meaning) in [
+        (SignalKind::hangup(), Signal::Reload),
+        (SignalKind::terminate(), Signal::Stop),
+        (SignalKind::interrupt(), Signal::Stop),
+        (SignalKind::user_defined1(), Signal::Other("SIGUSR1")),
+        (SignalKind::user_defined2(), Signal::Other("SIGUSR2")),
+    ] {
+        let mut stream = signal(kind)?;
+        let events = events.clone();
+        tokio::spawn(async move {
+            while stream.recv().await.is_some() {
+                if events.send(Event::Signal(meaning)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+/// An error with all that it says about its cause.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,75 @@
+//! SIGHUP: everything is read and checked before anything changes.
+
+use std::time::SystemTime;
+
+use kconf_parser::Severity;
+use tracing::{error, info, warn};
+
+use super::Parent;
+use crate::config::{Loaded, needs_restart};
+use crate::message::ToChecker;
+use crate::status::{ReloadStatus, unix_ms};
+
+impl Parent {
+    /// Reads the configuration again and puts it in force if it has no error.
+    pub(super) fn reload(&mut self) -> ReloadStatus {
+        let applied = |applied, problems: Vec<String>| ReloadStatus {
+            at_unix_ms: unix_ms(SystemTime::now()),
+            applied,
+            problems,
+        };
+        if self.stopping.is_some() {
+            return applied(false, vec!["the director is stopping".to_owned()]);
+        }
+        info!("Reloading ...");
+        let loaded = self.source.load();
+        log_problems(&loaded);
+        let mut problems: Vec<String> = loaded
+            .problems
+            .iter()
+            .map(|problem| format!("{}: {}", problem.severity, problem.text))
+            .collect();
+        let refused = needs_restart(&self.config, &loaded.config);
+        let status = if loaded.has_errors() {
+            error!("New config failed validation, the old configuration goes on");
+            applied(false, problems)
+        } else if !refused.is_empty() {
+            for keyword in refused {
+                let line =
+                    format!("Cannot change {keyword} at a reload - please restart keepalived");
+                error!("{line}");
+                problems.push(line);
+            }
+            applied(false, problems)
+        } else {
+            info!("Configuration file {}", self.source.path.display());
+            if loaded.config.services.is_empty() {
+                warn!("Warning - keepalived has no configuration to run");
+            }
+            self.put_in_force(loaded);
+            applied(true, problems)
+        };
+        self.last_reload = Some(status.clone());
+        status
+    }
+
+    fn put_in_force(&mut self, loaded: Loaded) {
+        self.config = loaded.config;
+        let config = &self.config;
+        self.states.retain(|id, _| config.service(id).is_some());
+        self.reloading = true;
+        // Without a checker the next one starts with it.
+        self.checker
+            .send(ToChecker::Reload(Box::new(config.clone())));
+    }
+}
+
+/// Logs what was found in a configuration.
+pub(super) fn log_problems(loaded: &Loaded) {
+    for problem in &loaded.problems {
+        match problem.severity {
+            Severity::Error => error!("{}", problem.text),
+            Severity::Warning => warn!("{}", problem.text),
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! Keeps the dataplane's table as it is wished to be.
+//!
+//! [`Reconciler`] knows the wished table, what it believes to be in the real one, and what was
+//! refused and when to try that again. It says when to read the table and which commands to apply.
+//!
+//! # Design
+//! Pure: time comes in, commands go out. What was applied without a refusal is believed; after a
+//! refusal, a lost connection or a start the table is read instead of guessed at, so an error can not
+//! make belief and truth drift apart. What the dataplane refuses is left out of the wish until its
+//! next try, so one service that cannot be never keeps the others from being. Services of the table
+//! that are not ours are never touched: whoever added them by hand had a reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use ipvs_netlink::{Command, DestinationKey, Failure, Reason, ServiceKey, ServiceRules, plan};
+
+/// Wait before the second try of what was refused; doubled with each further one.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+
+/// The longest wait before a new try.
+const MAX_DELAY: Duration = Duration::from_secs(60);
+
+/// Wait before a dataplane that does not answer is asked again.
+const LINK_DELAY: Duration = Duration::from_millis(500);
+
+/// What the driver has to do next. One thing at a time: its result must come in before the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Read the table, connecting first if there is no connection; the result goes to
+    /// [`Reconciler::handle_table`] or [`Reconciler::handle_lost`].
+    Read,
+    /// Apply these commands in order; the result goes to [`Reconciler::handle_applied`] or
+    /// [`Reconciler::handle_lost`].
+    Apply(Vec<Command>),
+}
+
+/// What an operator should hear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// This is refused, and will be tried again; told once until it works.
+    Refused {
+        /// What.
+        subject: Subject,
+        /// The dataplane's reason, and remedy if it knows one.
+        reason: String,
+    },
+    /// What was refused works now.
+    Accepted {
+        /// What.
+        subject: Subject,
+    },
+    /// The dataplane does not answer; told once until it does.
+    Lost {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The dataplane answers, for the first time or again.
+    Found,
+}
+
+/// What can be refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A service with all its destinations.
+    Service(ServiceKey),
+    /// A destination of a service.
+    Destination(ServiceKey, DestinationKey),
+}
+
+#[derive(Debug, Clone)]
+struct Refused {
+    reason: String,
+    delay: Duration,
+    /// When to try again; `None` while it is being tried.
+    retry_at: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    /// Not there yet: wait for [`Reconciler::handle_ready`].
+    Awaited,
+    /// Not connected, or the belief is void: read when the time has come.
+    Unread { at: Option<Instant> },
+    /// The table was read and `believed` holds.
+    Read,
+}
+
+/// The keeper of the table. After any `handle_*` call, ask for actions and news, then arm a timer.
+#[derive(Debug)]
+pub struct Reconciler {
+    wished: Vec<ServiceRules>,
+    believed: Vec<ServiceRules>,
+    owned: BTreeSet<ServiceKey>,
+    refused: BTreeMap<Subject, Refused>,
+    link: Link,
+    busy: bool,
+    dirty: bool,
+    was_lost: bool,
+    /// What `believed` becomes when the commands under way have all worked, and the commands.
+    target: Vec<ServiceRules>,
+    commands: Vec<Command>,
+    news: Vec<News>,
+}
+
+impl Reconciler {
+    /// Nothing is wished yet, and nothing is done before [`Self::handle_ready`]. `owned` are the services that a predecessor put into the table: those
+    /// that are not wished any more are deleted.
+    #[must_use]
+    pub fn new(owned: impl IntoIterator<Item = ServiceKey>) -> Self {
+        Self {
+            wished: Vec::new(),
+            believed: Vec::new(),
+            owned: owned.into_iter().collect(),
+            refused: BTreeMap::new(),
+            link: Link::Awaited,
+            busy: false,
+            dirty: true,
+            was_lost: false,
+            target: Vec::new(),
+            commands: Vec::new(),
+            news: Vec::new(),
+        }
+    }
+
+    /// The whole table as it shall be.
+    pub fn wish(&mut self, rules: Vec<ServiceRules>) {
+        let is_wished = |subject: &Subject| match subject {
+            Subject::Service(key) => rules.iter().any(|rules| rules.service.key == *key),
+            Subject::Destination(key, destination) => rules.iter().any(|rules| {
+                rules.service.key == *key
+                    && rules
+                        .destinations
+                        .iter()
+                        .any(|wished| wished.key() == *destination)
+            }),
+        };
+        self.refused.retain(|subject, _| is_wished(subject));
+        self.owned
+            .extend(rules.iter().map(|rules| rules.service.key));
+        self.wished = rules;
+        self.dirty = true;
+    }
+
+    /// The table was read, and holds this.
+    pub fn handle_table(&mut self, rules: Vec<ServiceRules>) {
+        self.busy = false;
+        self.believed = rules;
+        self.link = Link::Read;
+        self.dirty = true;
+        if std::mem::take(&mut self.was_lost) {
+            self.news.push(News::Found);
+        }
+    }
+
+    /// The commands were applied; these were refused, with their position among them.
+    pub fn handle_applied(&mut self, now: Instant, failures: &[Failure]) {
+        self.busy = false;
+        let commands = std::mem::take(&mut self.commands);
+        let target = std::mem::take(&mut self.target);
+        let mut failed = BTreeSet::new();
+        for failure in failures {
+            let Some(command) = commands.get(failure.index) else {
+                continue;
+            };
+            // Somebody else did it, or undid it: what is there will be read.
+            if matches!(
+                failure.refused.reason(),
+                Reason::ServiceExists
+                    | Reason::DestinationExists
+                    | Reason::NoSuchDestination
+                    | Reason::NoSuchService
+            ) {
+                continue;
+            }
+            if let Some(subject) = subject(command) {
+                self.refuse(now, subject, failure.refused.to_string());
+                failed.insert(subject);
+            }
+        }
+        // What was under trial and did not fail works.
+        let tried: Vec<Subject> = self
+            .refused
+            .iter()
+            .filter(|(subject, refused)| refused.retry_at.is_none() && !failed.contains(subject))
+            .map(|(subject, _)| *subject)
+            .collect();
+        for subject in tried {
+            self.refused.remove(&subject);
+            self.news.push(News::Accepted { subject });
+        }
+        if failures.is_empty() {
+            self.believed = target;
+        } else {
+            self.link = Link::Unread { at: None };
+        }
+        let wished: BTreeSet<ServiceKey> =
+            self.wished.iter().map(|rules| rules.service.key).collect();
+        let believed: BTreeSet<ServiceKey> = self
+            .believed
+            .iter()
+            .map(|rules| rules.service.key)
+            .collect();
+        if failures.is_empty() {
+            self.owned
+                .retain(|key| wished.contains(key) || believed.contains(key));
+        }
+    }
+
+    /// The dataplane does not answer, or no longer.
+    pub fn handle_lost(&mut self, now: Instant, reason: String) {
+        self.busy = false;
+        self.commands.clear();
+        self.target.clear();
+        self.link = Link::Unread {
+            at: now.checked_add(LINK_DELAY),
+        };
+        // What was under trial is tried again with the rest.
+        for refused in self.refused.values_mut() {
+            refused.retry_at.get_or_insert(now);
+        }
+        if !std::mem::replace(&mut self.was_lost, true) {
+            self.news.push(News::Lost { reason });
+        }
+    }
+
+    /// The dataplane is there anew: what is believed of its table is void.
+    pub fn handle_ready(&mut self) {
+        self.link = Link::Unread { at: None };
+    }
+
+    /// What to do now; `None` when nothing is to be done, or something is under way.
+    #[must_use]
+    pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
+        if self.busy {
+            return None;
+        }
+        match self.link {
+            Link::Unread { at } if at.is_none_or(|at| at <= now) => {
+                self.busy = true;
+                return Some(Action::Read);
+            }
+            Link::Awaited | Link::Unread { .. } => return None,
+            Link::Read => {}
+        }
+        let mut due = false;
+        for refused in self.refused.values_mut() {
+            if refused.retry_at.is_some_and(|at| at <= now) {
+                refused.retry_at = None;
+                due = true;
+            }
+        }
+        if !due && !self.dirty {
+            return None;
+        }
+        self.dirty = false;
+        let ours = |rules: &&ServiceRules| self.owned.contains(&rules.service.key);
+        let actual: Vec<ServiceRules> = self.believed.iter().filter(ours).cloned().collect();
+        let target = self.possible(&actual);
+        let commands = plan(&target, &actual);
+        if commands.is_empty() {
+            self.believed = target;
+            return None;
+        }
+        self.target = target;
+        self.commands = commands.clone();
+        self.busy = true;
+        Some(Action::Apply(commands))
+    }
+
+    /// When [`Self::poll_action`] should be asked again though nothing came in.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.busy {
+            return None;
+        }
+        match self.link {
+            Link::Awaited => None,
+            Link::Unread { at } => at,
+            Link::Read => self
+                .refused
+                .values()
+                .filter_map(|refused| refused.retry_at)
+                .min(),
+        }
+    }
+
+    /// What an operator should hear, oldest first.
+    #[must_use]
+    pub fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Whether the table is known and as it is wished, apart from what is refused.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.link == Link::Read && !self.busy && !self.dirty
+    }
+
+    /// Whether the dataplane answered when it was last asked.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.link == Link::Read || (!self.was_lost && self.busy)
+    }
+
+    /// The services that are, or may be, in the table because of us.
+    #[must_use]
+    pub fn owned(&self) -> &BTreeSet<ServiceKey> {
+        &self.owned
+    }
+
+    /// Why a service is not in the table, if it was refused.
+    #[must_use]
+    pub fn refusal(&self, key: &ServiceKey) -> Option<&str> {
+        let refused = self.refused.get(&Subject::Service(*key))?;
+        Some(&refused.reason)
+    }
+
+    /// Whether the table is believed to hold this service.
+    #[must_use]
+    pub fn holds(&self, key: &ServiceKey) -> bool {
+        self.believed.iter().any(|rules| rules.service.key == *key)
+    }
+
+    /// Whether the table is believed to hold this destination.
+    #[must_use]
+    pub fn holds_destination(&self, key: &ServiceKey, destination: &DestinationKey) -> bool {
+        self.believed.iter().any(|rules| {
+            rules.service.key == *key
+                && rules
+                    .destinations
+                    .iter()
+                    .any(|known| known.key() == *destination)
+        })
+    }
+
+    fn refuse(&mut self, now: Instant, subject: Subject, reason: String) {
+        let delay = match self.refused.get(&subject) {
+            Some(refused) => (refused.delay * 2).min(MAX_DELAY),
+            None => {
+                let reason = reason.clone();
+                self.news.push(News::Refused { subject, reason });
+                FIRST_DELAY
+            }
+        };
+        let retry_at = now.checked_add(delay);
+        self.refused.insert(
+            subject,
+            Refused {
+                reason,
+                delay,
+                retry_at,
+            },
+        );
+    }
+
+    /// The wish without what is refused and not yet due. A service that is in the table and refuses
+    /// a change stays as it is.
+    fn possible(&self, actual: &[ServiceRules]) -> Vec<ServiceRules> {
+        let waits = |subject| {
+            self.refused
+                .get(&subject)
+                .is_some_and(|refused| refused.retry_at.is_some())
+        };
+        let mut target = Vec::with_capacity(self.wished.len());
+        for wished in &self.wished {
+            let key = wished.service.key;
+            let present = actual.iter().find(|rules| rules.service.key == key);
+            let mut rules = wished.clone();
+            if waits(Subject::Service(key)) {
+                match present {
+                    Some(present) => rules.service = present.service.clone(),
+                    None => continue,
+                }
+            }
+            rules.destinations.retain_mut(|destination| {
+                if !waits(Subject::Destination(key, destination.key())) {
+                    return true;
+                }
+                let known = present
+                    .iter()
+                    .flat_map(|present| &present.destinations)
+                    .find(|known| known.key() == destination.key());
+                known.inspect(|known| *destination = **known).is_some()
+            });
+            target.push(rules);
+        }
+        target
+    }
+}
+
+/// What a command is about; deletions are never refused for good.
+fn subject(command: &Command) -> Option<Subject> {
+    match command {
+        Command::AddService(service) | Command::EditService(service) => {
+            Some(Subject::Service(service.key))
+        }
+        Command::AddDestination {
+            service,
+            destination,
+        }
+        | Command::EditDestination {
+            service,
+            destination,
+        } => Some(Subject::Destination(*service, destination.key())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
