@@ -111,8 +111,8 @@ pub(crate) struct Run {
     #[arg(short = 'e', long)]
     all_config: bool,
     /// Test the configuration, print what is wrong (to FILE), and exit.
-    #[arg(short = 't', long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    pub(crate) config_test: Option<PathBuf>,
+    #[arg(short = 't', long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub(crate) config_test: Option<Option<PathBuf>>,
     /// Print the number of a signal and exit: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON, TDUMP.
     #[arg(long, value_name = "NAME")]
     pub(crate) signum: Option<String>,
@@ -237,9 +237,12 @@ mod tests {
     #[test]
     fn a_test_may_name_the_file_for_its_messages() {
         let test = |words: &[&str]| parse(words).unwrap().run.config_test;
-        assert_eq!(test(&["-t", "-f", "x"]), Some("".into()));
-        assert_eq!(test(&["-t/tmp/out", "-f", "x"]), Some("/tmp/out".into()));
-        assert_eq!(test(&["--config-test=out"]), Some("out".into()));
+        assert_eq!(test(&["-t", "-f", "x"]), Some(None));
+        assert_eq!(
+            test(&["-t/tmp/out", "-f", "x"]),
+            Some(Some("/tmp/out".into()))
+        );
+        assert_eq!(test(&["--config-test=out"]), Some(Some("out".into())));
         assert_eq!(test(&["-f", "x"]), None);
     }
 
