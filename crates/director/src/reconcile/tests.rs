@@ -1,1 +1,362 @@
+use std::sync::{Arc, Mutex};
 
+use ipvs_netlink::{
+    Client, Dataplane, Destination, ForwardMethod, InProcess, IpvsError, Refusal, Table,
+    VirtualService,
+};
+use proptest::prelude::*;
+
+use super::*;
+
+/// A dataplane that refuses what it is told to refuse.
+#[derive(Default)]
+struct Picky {
+    services: BTreeSet<ServiceKey>,
+    destinations: BTreeSet<DestinationKey>,
+}
+
+impl Dataplane for Picky {
+    fn apply(&mut self, command: &Command) -> Result<(), Refusal> {
+        let refused = match command {
+            Command::AddService(service) => self.services.contains(&service.key),
+            Command::AddDestination { destination, .. } => {
+                self.destinations.contains(&destination.key())
+            }
+            _ => false,
+        };
+        if refused {
+            return Err(Refusal::new(
+                libc::EADDRINUSE,
+                "address in use; stop the other server",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A reconciler, a table, and the driver between them.
+struct Lab {
+    reconciler: Reconciler,
+    table: Arc<Mutex<Table<Picky>>>,
+    client: Client<InProcess<Picky>>,
+    now: Instant,
+    start: Instant,
+    applied: Vec<Vec<Command>>,
+    reads: usize,
+    is_down: bool,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let table = Arc::new(Mutex::new(Table::new(Picky::default())));
+        let client = Client::connect(InProcess::new(Arc::clone(&table))).unwrap();
+        let now = Instant::now();
+        Self {
+            reconciler: Reconciler::new([]),
+            table,
+            client,
+            now,
+            start: now,
+            applied: Vec::new(),
+            reads: 0,
+            is_down: false,
+        }
+    }
+
+    fn refuse(&self, change: impl FnOnce(&mut Picky)) {
+        change(self.table.lock().unwrap().dataplane_mut());
+    }
+
+    /// Does all that is due now.
+    fn work(&mut self) {
+        let mut steps = 0;
+        while let Some(action) = self.reconciler.poll_action(self.now) {
+            steps += 1;
+            assert!(steps < 100, "it never comes to rest");
+            match action {
+                _ if self.is_down => self.reconciler.handle_lost(self.now, "down".into()),
+                Action::Read => {
+                    self.reads += 1;
+                    self.reconciler.handle_table(self.client.rules().unwrap());
+                }
+                Action::Apply(commands) => {
+                    let failures = self.client.apply(&commands).unwrap();
+                    self.applied.push(commands);
+                    self.reconciler.handle_applied(self.now, &failures);
+                }
+            }
+        }
+    }
+
+    /// Lets time pass, doing what is due.
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.reconciler.poll_timeout().filter(|at| *at <= end) {
+            self.now = at;
+            self.work();
+        }
+        self.now = end;
+    }
+
+    fn table(&mut self) -> Vec<ServiceRules> {
+        let mut rules = self.client.rules().unwrap();
+        rules.sort_by_key(|rules| rules.service.key);
+        for rules in &mut rules {
+            rules.destinations.sort_by_key(Destination::key);
+        }
+        rules
+    }
+}
+
+fn key(number: u8) -> ServiceKey {
+    ServiceKey::tcp(([10, 0, 0, number], 80).into())
+}
+
+fn destination(number: u8, weight: u32) -> Destination {
+    Destination {
+        weight,
+        ..Destination::new(([10, 0, 1, number], 80).into(), ForwardMethod::Masq)
+    }
+}
+
+fn rules(number: u8, destinations: &[(u8, u32)]) -> ServiceRules {
+    let destinations = destinations.iter();
+    ServiceRules {
+        service: VirtualService::new(key(number), "wrr".parse().unwrap()),
+        destinations: destinations
+            .map(|(number, weight)| destination(*number, *weight))
+            .collect(),
+    }
+}
+
+#[test]
+fn nothing_is_done_before_the_dataplane_is_there() {
+    let mut lab = Lab::new();
+    lab.reconciler.wish(vec![rules(1, &[(1, 1)])]);
+    assert_eq!(lab.reconciler.poll_action(lab.now), None);
+    assert_eq!(lab.reconciler.poll_timeout(), None);
+    lab.reconciler.handle_ready();
+    lab.work();
+    assert_eq!(lab.table(), [rules(1, &[(1, 1)])]);
+    assert!(lab.reconciler.is_settled());
+    assert_eq!(lab.reconciler.take_news(), []);
+}
+
+#[test]
+fn servers_are_added_in_the_order_of_the_configuration() {
+    let mut lab = Lab::new();
+    lab.reconciler
+        .wish(vec![rules(1, &[(3, 1), (1, 1), (2, 1)])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    let added: Vec<_> = lab.applied[0]
+        .iter()
+        .filter_map(|command| match command {
+            Command::AddDestination { destination, .. } => Some(destination.key()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(added, [3, 1, 2].map(|number| destination(number, 1).key()));
+}
+
+#[test]
+fn a_table_that_is_as_wished_is_left_alone() {
+    let mut lab = Lab::new();
+    lab.reconciler.wish(vec![rules(1, &[(1, 5), (2, 0)])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    // A successor, as after a SIGKILL.
+    lab.reconciler = Reconciler::new([key(1)]);
+    lab.reconciler.wish(vec![rules(1, &[(1, 5), (2, 0)])]);
+    lab.reconciler.handle_ready();
+    lab.applied.clear();
+    lab.work();
+    assert_eq!(lab.applied, Vec::<Vec<Command>>::new());
+    assert!(lab.reconciler.is_settled());
+}
+
+#[test]
+fn services_of_others_are_never_touched_but_those_of_a_predecessor_are() {
+    let mut lab = Lab::new();
+    for number in [1, 2] {
+        lab.client.add_service(&rules(number, &[]).service).unwrap();
+    }
+    lab.reconciler = Reconciler::new([key(2)]);
+    lab.reconciler.wish(vec![rules(3, &[(1, 1)])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    assert_eq!(lab.table(), [rules(1, &[]), rules(3, &[(1, 1)])]);
+    assert_eq!(lab.reconciler.owned().iter().collect::<Vec<_>>(), [&key(3)]);
+}
+
+#[test]
+fn one_refused_service_does_not_keep_the_others_from_being() {
+    let mut lab = Lab::new();
+    lab.refuse(|picky| {
+        picky.services.insert(key(1));
+    });
+    lab.reconciler
+        .wish(vec![rules(1, &[(1, 1)]), rules(2, &[(1, 1)])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    assert_eq!(lab.table(), [rules(2, &[(1, 1)])]);
+    assert_eq!(
+        lab.reconciler.take_news(),
+        [News::Refused {
+            subject: Subject::Service(key(1)),
+            reason: "add service: address in use; stop the other server".into(),
+        }]
+    );
+    assert!(lab.reconciler.refusal(&key(1)).is_some());
+
+    // Tried again after 1, 2, 4, ... seconds, without a word.
+    lab.applied.clear();
+    let mut tries = Vec::new();
+    while tries.len() < 8 {
+        let at = lab.reconciler.poll_timeout().unwrap();
+        tries.push((at - lab.start).as_secs());
+        lab.now = at;
+        lab.work();
+    }
+    assert_eq!(tries, [1, 3, 7, 15, 31, 63, 123, 183]);
+    assert_eq!(lab.reconciler.take_news(), []);
+
+    lab.refuse(|picky| picky.services.clear());
+    lab.run(Duration::from_secs(60));
+    assert_eq!(lab.table(), [rules(1, &[(1, 1)]), rules(2, &[(1, 1)])]);
+    assert_eq!(
+        lab.reconciler.take_news(),
+        [News::Accepted {
+            subject: Subject::Service(key(1))
+        }]
+    );
+    assert_eq!(lab.reconciler.poll_timeout(), None);
+}
+
+#[test]
+fn a_refused_destination_leaves_its_service_to_the_others() {
+    let mut lab = Lab::new();
+    lab.refuse(|picky| {
+        picky.destinations.insert(destination(1, 1).key());
+    });
+    lab.reconciler.wish(vec![rules(1, &[(1, 1), (2, 1)])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    assert_eq!(lab.table(), [rules(1, &[(2, 1)])]);
+    // Changes of the others are not held up.
+    lab.reconciler.wish(vec![rules(1, &[(1, 1), (2, 7)])]);
+    lab.work();
+    assert_eq!(lab.table(), [rules(1, &[(2, 7)])]);
+}
+
+#[test]
+fn a_lost_dataplane_is_filled_again_when_it_is_back() {
+    let mut lab = Lab::new();
+    lab.reconciler.wish(vec![rules(1, &[(1, 1)])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    // It dies with its table; the next command finds out.
+    lab.is_down = true;
+    lab.reconciler.wish(vec![rules(1, &[(1, 2)])]);
+    lab.work();
+    lab.run(Duration::from_secs(3));
+    assert_eq!(
+        lab.reconciler.take_news(),
+        [News::Lost {
+            reason: "down".into()
+        }]
+    );
+    assert!(!lab.reconciler.is_connected());
+    lab.client.execute(&Command::Flush).unwrap();
+    lab.is_down = false;
+    lab.reconciler.handle_ready();
+    lab.work();
+    assert_eq!(lab.table(), [rules(1, &[(1, 2)])]);
+    assert_eq!(lab.reconciler.take_news(), [News::Found]);
+}
+
+#[test]
+fn what_others_did_meanwhile_is_found_out_and_put_right() -> Result<(), IpvsError> {
+    let mut lab = Lab::new();
+    lab.reconciler.wish(vec![rules(1, &[(1, 1)])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    lab.client
+        .delete_destination(&key(1), &destination(1, 1).key())?;
+    lab.client.add_destination(&key(1), &destination(2, 9))?;
+    // The change fails for the first and for the second: the table is read.
+    lab.reconciler.wish(vec![rules(1, &[(1, 5), (2, 1)])]);
+    lab.work();
+    assert_eq!(lab.table(), [rules(1, &[(1, 5), (2, 1)])]);
+    assert_eq!(lab.reconciler.take_news(), []);
+    Ok(())
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Wish(Vec<(u8, Vec<(u8, u32)>)>),
+    Refuse(u8),
+    Allow,
+    Down(bool),
+    Ready,
+    Wait(u64),
+}
+
+fn wish() -> impl Strategy<Value = Vec<(u8, Vec<(u8, u32)>)>> {
+    let destinations = prop::collection::btree_map(1u8..4, 0u32..3, 0..3);
+    prop::collection::btree_map(1u8..4, destinations, 0..4).prop_map(|services| {
+        let services = services.into_iter();
+        services
+            .map(|(key, map)| (key, map.into_iter().collect()))
+            .collect()
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => wish().prop_map(Step::Wish),
+        1 => (1u8..4).prop_map(Step::Refuse),
+        1 => Just(Step::Allow),
+        1 => any::<bool>().prop_map(Step::Down),
+        1 => Just(Step::Ready),
+        2 => (0u64..10).prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    /// Whatever happened on the way, the table ends as it is wished, and what others put there stays.
+    #[test]
+    fn the_table_becomes_as_wished(steps in prop::collection::vec(step(), 1..30)) {
+        let mut lab = Lab::new();
+        let foreign = rules(9, &[(9, 9)]);
+        lab.client.add_service(&foreign.service).unwrap();
+        lab.client.add_destination(&key(9), &foreign.destinations[0]).unwrap();
+        let mut wished = Vec::new();
+        for step in steps {
+            match step {
+                Step::Wish(services) => {
+                    wished = services.iter().map(|(key, map)| rules(*key, map)).collect();
+                    lab.reconciler.wish(wished.clone());
+                }
+                Step::Refuse(number) => lab.refuse(|picky| {
+                    picky.services.insert(key(number));
+                    picky.destinations.insert(destination(number, 1).key());
+                }),
+                Step::Allow => lab.refuse(|picky| *picky = Picky::default()),
+                Step::Down(down) => lab.is_down = down,
+                Step::Ready => lab.reconciler.handle_ready(),
+                Step::Wait(seconds) => lab.run(Duration::from_secs(seconds)),
+            }
+            lab.work();
+        }
+        lab.refuse(|picky| *picky = Picky::default());
+        lab.is_down = false;
+        lab.reconciler.handle_ready();
+        lab.work();
+        lab.run(Duration::from_secs(300));
+        wished.push(foreign);
+        prop_assert_eq!(lab.table(), wished);
+        prop_assert!(lab.reconciler.is_settled());
+        prop_assert_eq!(lab.reconciler.poll_timeout(), None);
+    }
+}
