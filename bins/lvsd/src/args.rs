@@ -8,6 +8,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use director::logging::{Facility, LogOptions};
 use director::options::{DataplaneChoice, RunOptions};
 
+use crate::check::Check;
+
 /// Load-balancing director: reads keepalived.conf, checks servers, balances traffic.
 #[derive(Debug, Parser)]
 #[command(
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Run(Box<Run>),
     /// Show services, servers and checks of a running director.
     Status(Status),
+    /// Say what is wrong with configuration files; exit 0 unless there is an error, then 1.
+    Check(Check),
     /// Part of a running director.
     #[command(name = director::child::CHILD_SUBCOMMAND, hide = true)]
     Child {

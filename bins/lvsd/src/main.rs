@@ -3,6 +3,7 @@
 //! Flags and `main`; everything that decides is in the crate `director`.
 
 mod args;
+mod check;
 mod status;
 
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         None => run(&cli.run),
         Some(Command::Run(options)) => run(&options),
         Some(Command::Status(options)) => status::print(&options),
+        Some(Command::Check(options)) => check::run(&options),
         Some(Command::Child { role, parent }) => match role.as_str() {
             "checker" => director::checker::run(parent).into(),
             "proxy" => director::proxy::run(parent).into(),
@@ -43,6 +45,16 @@ fn main() -> ExitCode {
 fn run(run: &Run) -> ExitCode {
     if let Some(name) = &run.signum {
         return signum(name);
+    }
+    if let Some(log) = &run.config_test {
+        let options = run.options();
+        let id = options.config_id.as_deref();
+        return check::test(
+            &options.config_file,
+            id,
+            options.check_includes,
+            log.as_deref(),
+        );
     }
     if run.vrrp_only {
         eprintln!("lvsd: this version has no VRRP process yet, so -P leaves nothing to run");

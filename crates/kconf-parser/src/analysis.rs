@@ -3,10 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::ast;
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::expand::expand;
+use crate::keyword::KeywordTable;
 use crate::loader::FileLoader;
+use crate::reader;
+use crate::report::Report;
+use crate::resolve::resolve;
 use crate::source::SourceMap;
+use crate::tree::{self, Statement};
 
 /// What the text may depend on besides the files.
 #[derive(Debug, Clone, Default)]
@@ -24,10 +31,14 @@ pub struct Options {
 }
 
 /// Everything that one run found out.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Analysis {
     /// The files, and the way from spans to lines.
     pub sources: SourceMap,
+    /// Statements and blocks, without meaning.
+    pub tree: Vec<Statement>,
+    /// The configuration as written; the only form of VRRP blocks so far.
+    pub ast: ast::Block,
     /// The configuration as meant. To be used only when [`Self::has_errors`] is false, unless
     /// the caller wants to go on without what is wrong, as keepalived does at start.
     pub config: Config,
@@ -42,12 +53,34 @@ impl Analysis {
             .iter()
             .any(|diagnostic| diagnostic.severity == Severity::Error)
     }
+
+    /// How many problems there are of a severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == severity)
+            .count()
+    }
 }
 
 /// Reads the configuration that begins with the file `path`, and checks all of it.
 ///
 /// Never fails: a file that cannot be read is a diagnostic like any other.
 pub fn analyze(path: &Path, options: &Options, loader: &dyn FileLoader) -> Analysis {
-    let _ = (path, options, loader);
-    Analysis::default()
+    let (sources, found) = expand(path, options, loader);
+    let mut report = Report::new(&sources, found);
+    let tokens = tree::tokenize(sources.text());
+    let (tree, problems) = tree::build(sources.text(), &tokens, &KeywordTable);
+    drop(tokens);
+    reader::report_problems(&mut report, &problems);
+    let ast = reader::read(&tree, &mut report);
+    let config = resolve(&ast, &mut report);
+    let diagnostics = report.finish();
+    Analysis {
+        sources,
+        tree,
+        ast,
+        config,
+        diagnostics,
+    }
 }

@@ -9,14 +9,30 @@
 //! It refuses to act: it opens no socket, looks at no interface, runs no script and reads no
 //! clock. Files come through [`FileLoader`], so that a caller can check text that is on no disk.
 
+// The code that pest generates without its default features names it.
+extern crate alloc;
+
 mod analysis;
+pub mod ast;
+mod conditional;
 pub mod config;
 pub mod diagnostic;
+mod expand;
+mod include;
+pub mod keyword;
 pub mod loader;
+mod mapped;
+mod reader;
 pub mod render;
+mod report;
+mod resolve;
 pub mod source;
+mod substitute;
+mod suggest;
+pub mod tree;
+mod value;
 
 pub use analysis::{Analysis, Options, analyze};
 pub use config::Config;
 pub use diagnostic::{Code, Diagnostic, Severity};
-pub use loader::{DiskLoader, FileLoader};
+pub use loader::{DiskLoader, FileLoader, MemoryLoader};

@@ -14,6 +14,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A range of bytes of the expanded text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,6 +71,13 @@ impl Place {
     }
 }
 
+/// The start of the first file, for want of a better place.
+pub(crate) const NOWHERE: Place = Place {
+    file: FileId(0),
+    start: 0,
+    end: 0,
+};
+
 /// A place in words for people: lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Location<'a> {
@@ -95,7 +103,7 @@ impl fmt::Display for Location<'_> {
 #[derive(Debug, Clone)]
 pub struct SourceFile {
     path: PathBuf,
-    text: String,
+    text: Arc<str>,
     line_starts: Vec<u32>,
 }
 
@@ -107,7 +115,7 @@ impl SourceFile {
             .collect();
         Self {
             path,
-            text,
+            text: text.into(),
             line_starts,
         }
     }
@@ -120,6 +128,11 @@ impl SourceFile {
     /// The text. Bytes that are not UTF-8 have become U+FFFD.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The text, to be kept while the map grows.
+    pub(crate) fn shared_text(&self) -> Arc<str> {
+        Arc::clone(&self.text)
     }
 
     /// Index from 0 of the line that holds this byte.

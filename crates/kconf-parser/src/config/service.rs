@@ -1,7 +1,7 @@
 //! `virtual_server`, `virtual_server_group`, `real_server` and `sorry_server`.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};

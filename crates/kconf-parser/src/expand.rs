@@ -1,0 +1,658 @@
+//! From files to the expanded text: includes, conditions, definitions, repetitions.
+//!
+//! # Design
+//!
+//! keepalived does all this line by line before it looks for keywords, and so do we. A line
+//! that has nothing to expand is copied with the lines around it in one piece; that is nearly
+//! all of them. The rest goes through [`Mapped`], which knows for every byte where it came from.
+//! Everything that could grow has a limit; reaching it is one diagnostic, not a slow machine.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::analysis::Options;
+use crate::conditional::{Condition, condition};
+use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::include::{self, Checks};
+use crate::loader::{FileLoader, LoadError};
+use crate::mapped::Mapped;
+use crate::source::{FileId, Place, SourceMap};
+use crate::substitute::{comment_start, definition, is_quoted, next_use, repetition};
+
+/// Longest line that keepalived reads, in bytes.
+const MAX_LINE: usize = 1023;
+
+/// Deepest nesting of definitions in definitions and of repetitions.
+const MAX_NESTING: usize = 32;
+
+/// Most text made by expansion, in bytes.
+const MAX_MADE: usize = 64 << 20;
+
+/// Most steps of expansion: uses of names and rounds of repetitions.
+const MAX_STEPS: usize = 2_000_000;
+
+/// Reads a file and all that it includes.
+pub(crate) fn expand(
+    path: &Path,
+    options: &Options,
+    loader: &dyn FileLoader,
+) -> (SourceMap, Vec<Diagnostic>) {
+    let checks = if options.check_includes {
+        Checks::ALL
+    } else {
+        Checks::default()
+    };
+    let mut expander = Expander {
+        options,
+        loader,
+        sources: SourceMap::default(),
+        diagnostics: Vec::new(),
+        definitions: HashMap::new(),
+        stack: Vec::new(),
+        checks,
+        random: options.random_seed,
+        made: 0,
+        steps: 0,
+        exhausted: false,
+    };
+    expander.main_file(path);
+    (expander.sources, expander.diagnostics)
+}
+
+/// The value of a name.
+#[derive(Debug, Clone)]
+struct Definition {
+    /// One or more lines.
+    lines: Vec<Arc<str>>,
+    place: Place,
+}
+
+/// Lines of one file that have not been read yet.
+struct Lines {
+    file: FileId,
+    text: Arc<str>,
+    at: usize,
+}
+
+struct Expander<'a> {
+    options: &'a Options,
+    loader: &'a dyn FileLoader,
+    sources: SourceMap,
+    diagnostics: Vec<Diagnostic>,
+    definitions: HashMap<String, Definition>,
+    /// Files being read, the innermost last.
+    stack: Vec<PathBuf>,
+    checks: Checks,
+    /// State of `${_RANDOM}`.
+    random: u64,
+    /// Bytes made by expansion so far.
+    made: usize,
+    steps: usize,
+    /// Whether a limit was reached; then nothing more is expanded.
+    exhausted: bool,
+}
+
+impl Expander<'_> {
+    fn main_file(&mut self, path: &Path) {
+        let bytes = self.loader.read(path);
+        let text = bytes.as_deref().map(to_text).unwrap_or_default();
+        let file = self.sources.add_file(path.to_owned(), text);
+        if let Err(error) = bytes {
+            let place = Place {
+                file,
+                start: 0,
+                end: 0,
+            };
+            let message = format!("cannot read `{}`: {error}", path.display());
+            self.diagnostics
+                .push(unreadable(&error, Severity::Error, place, message));
+            return;
+        }
+        self.read(file, path);
+    }
+
+    /// Expands one file into the text.
+    fn read(&mut self, file: FileId, path: &Path) {
+        let Some(text) = self
+            .sources
+            .file(file)
+            .map(crate::source::SourceFile::shared_text)
+        else {
+            return;
+        };
+        let checks = self.checks;
+        self.stack.push(path.to_owned());
+        let mut lines = Lines { file, text, at: 0 };
+        let mut plain = 0..0;
+        while let Some(range) = lines.next() {
+            let line = &lines.text[range.clone()]; // `next` gives ranges of this text
+            if needs_work(line) {
+                self.copy(file, &plain);
+                let content = line.trim_end_matches(['\n', '\r']).len();
+                let content = range.start..range.start + content;
+                self.raw_line(&mut lines, content.clone());
+                // A definition may have taken more lines than this one.
+                plain = lines.at..lines.at;
+                self.copy(file, &(content.end..range.end));
+            } else {
+                plain.end = range.end;
+            }
+        }
+        self.copy(file, &plain);
+        if !lines.text.is_empty() && !lines.text.ends_with('\n') {
+            self.sources
+                .append_made("\n", place(file, &(lines.at..lines.at)), false, None);
+        }
+        self.stack.pop();
+        self.checks = checks;
+    }
+
+    fn copy(&mut self, file: FileId, range: &Range<usize>) {
+        if !range.is_empty() {
+            self.sources.append(place(file, range));
+        }
+    }
+
+    /// A line of a file that is not simply copied.
+    fn raw_line(&mut self, lines: &mut Lines, range: Range<usize>) {
+        let place = place(lines.file, &range);
+        let line = lines.text[range].to_owned(); // a range of this text, see `read`
+        if line.contains('\0') {
+            let message = "the line holds a NUL byte; keepalived drops such lines";
+            self.diagnostics
+                .push(Diagnostic::error(Code::NulByte, place, message));
+            return;
+        }
+        let end = comment_start(&line).unwrap_or(line.len());
+        let mapped = Mapped::verbatim(&line, place).part(0..end);
+        self.line(mapped, Some(lines), 0);
+    }
+
+    /// Expands a line and appends what it becomes, without its line break.
+    fn line(&mut self, line: Mapped, lines: Option<&mut Lines>, depth: usize) {
+        if self.exhausted || depth > MAX_NESTING {
+            self.exhaust(&line, "definitions or repetitions are nested too deeply");
+            return;
+        }
+        match condition(line.text(), &self.options.config_id) {
+            Condition::Keep(rest) => return self.line(line.tail(rest), lines, depth + 1),
+            Condition::Drop => return,
+            Condition::None => {}
+        }
+        if line.text().trim_start().starts_with("~") && self.repeat(&line, depth) {
+            return;
+        }
+        if let Some((name, value)) = definition(line.text()) {
+            self.define(&line, name, value, lines);
+            return;
+        }
+        match self.substitute(&line) {
+            Some(made) => {
+                for (index, line) in made.into_iter().enumerate() {
+                    if index > 0 {
+                        let place = line.place(0..0);
+                        self.sources.append_made("\n", place, false, None);
+                    }
+                    self.line(line, None, depth + 1);
+                }
+            }
+            None => self.finished(&line),
+        }
+    }
+
+    /// A line with nothing left to expand.
+    fn finished(&mut self, line: &Mapped) {
+        let text = line.text();
+        let trimmed = text.trim();
+        let mut words = trimmed.split_ascii_whitespace();
+        let word = words.next().unwrap_or_default();
+        match word {
+            "include_check" => self.checks = self.checks.changed(words),
+            "random_seed" => {
+                if let Some(seed) = words.next().and_then(|word| word.parse().ok()) {
+                    self.random = seed;
+                }
+            }
+            _ => {
+                if let Some(checks) = Checks::of(word, self.checks) {
+                    self.include(line, word, checks);
+                    return;
+                }
+            }
+        }
+        if text.len() > MAX_LINE {
+            let message = format!(
+                "the line has {} bytes; keepalived drops lines over {MAX_LINE}",
+                text.len()
+            );
+            let place = line.place(0..text.len());
+            let help = "split it; lists may use several lines";
+            self.diagnostics
+                .push(Diagnostic::error(Code::LineTooLong, place, message).help(help));
+            return;
+        }
+        self.made += text.len();
+        if self.made > MAX_MADE {
+            self.exhaust(line, "definitions and repetitions make too much text");
+            return;
+        }
+        line.append_to(&mut self.sources);
+    }
+
+    /// Repeats the rest of a line; false if the line is no repetition.
+    fn repeat(&mut self, line: &Mapped, depth: usize) -> bool {
+        // Names may be used in the parentheses.
+        let head_end = line.text().find(')').unwrap_or_else(|| line.text().len());
+        let head = line.part(0..head_end);
+        let head = self.substitute_known(&head);
+        let mut whole = head;
+        whole.push_part(line, head_end..line.text().len());
+        let repetition = match repetition(whole.text()) {
+            None => return false,
+            Some(Ok(repetition)) => repetition,
+            Some(Err(reason)) => {
+                let start = line.text().len() - line.text().trim_start().len();
+                let place = line.place(start..head_end.max(start));
+                let message = format!("this repetition cannot be read: {reason}");
+                let help = "the forms are `~SEQ(NAME,START,STEP,END)`, `~SEQ(NAME,START,END)`, \
+                            `~SEQ(NAME,END)` and `~LST(NAME,VALUE,VALUE...)`";
+                let diagnostic = Diagnostic::error(Code::BadRepetition, place, message);
+                self.diagnostics.push(diagnostic.help(help));
+                return true;
+            }
+        };
+        let rest = whole.tail(repetition.rest);
+        for round in 0..repetition.rounds.count() {
+            self.steps += 1;
+            if self.exhausted || self.steps > MAX_STEPS {
+                self.exhaust(line, "the repetition has too many rounds");
+                break;
+            }
+            if round > 0 {
+                self.sources
+                    .append_made("\n", line.place(0..0), false, None);
+            }
+            let values = repetition.rounds.values(round);
+            let made = replace(&rest, |name| {
+                let index = repetition.names.iter().position(|known| known == name)?;
+                values.get(index).map(String::as_str)
+            });
+            self.line(made, None, depth + 1);
+        }
+        true
+    }
+
+    fn define(
+        &mut self,
+        line: &Mapped,
+        name: Range<usize>,
+        value: usize,
+        lines: Option<&mut Lines>,
+    ) {
+        let text = line.text();
+        let place = line.place(name.start.saturating_sub(1)..text.len());
+        let name = text.get(name).unwrap_or_default().to_owned();
+        let mut last = text.get(value..).unwrap_or_default().trim_end().to_owned();
+        let mut values = Vec::new();
+        if let Some(lines) = lines {
+            while let Some(head) = last.strip_suffix('\\') {
+                values.push(head.trim_end().into());
+                let Some(range) = lines.next() else {
+                    last = String::new();
+                    break;
+                };
+                let next = lines.text[range].trim(); // `next` gives ranges of this text
+                let end = comment_start(next).unwrap_or(next.len());
+                last = next[..end].trim_end().to_owned(); // a byte position in `next`
+            }
+        }
+        values.push(last.into());
+        // A first line that is only `$NAME= \` adds no line of its own.
+        if values.len() > 1
+            && values
+                .first()
+                .is_some_and(|first: &Arc<str>| first.is_empty())
+        {
+            values.remove(0);
+        }
+        self.definitions.insert(
+            name,
+            Definition {
+                lines: values,
+                place,
+            },
+        );
+    }
+
+    /// Replaces every use of a known name; `None` if there is none. Several lines if the value
+    /// has several.
+    fn substitute(&mut self, line: &Mapped) -> Option<Vec<Mapped>> {
+        let text = line.text();
+        let mut used = next_use(text, 0);
+        used.as_ref()?;
+        let mut made = vec![Mapped::default()];
+        let (mut copied, mut changed) = (0, false);
+        while let Some(found) = used {
+            let next = next_use(text, found.range.end);
+            let name = text.get(found.name.clone()).unwrap_or_default();
+            let args = text.get(found.args.clone()).unwrap_or_default();
+            let place = line.place(found.range.clone());
+            let quoted = is_quoted(text, found.range.start);
+            let value = self.value(name, args, quoted);
+            let Some((lines, defined)) = value else {
+                changed |= self.undefined(line, &found.range, &mut made, &mut copied);
+                used = next;
+                continue;
+            };
+            self.steps += 1;
+            if self.steps > MAX_STEPS {
+                self.exhaust(line, "definitions are used too often");
+                return Some(Vec::new());
+            }
+            changed = true;
+            for (index, value) in lines.iter().enumerate() {
+                if index > 0 {
+                    made.push(Mapped::default());
+                }
+                if let Some(last) = made.last_mut() {
+                    if index == 0 {
+                        last.push_part(line, copied..found.range.start);
+                    }
+                    last.push(value, place, defined);
+                }
+            }
+            copied = found.range.end;
+            used = next;
+        }
+        if let Some(last) = made.last_mut() {
+            last.push_part(line, copied..text.len());
+        }
+        changed.then_some(made)
+    }
+
+    /// Replaces names on one line, without a word about those that are not known.
+    fn substitute_known(&self, line: &Mapped) -> Mapped {
+        replace(line, |name| {
+            self.definitions
+                .get(name)?
+                .lines
+                .first()
+                .map(|line| &**line)
+        })
+    }
+
+    /// The value of a name, built-in ones first.
+    fn value(
+        &mut self,
+        name: &str,
+        args: &str,
+        quoted: bool,
+    ) -> Option<(Vec<Arc<str>>, Option<Place>)> {
+        let literal = |sign: &str| {
+            if quoted {
+                sign.to_owned()
+            } else {
+                format!("\\{sign}")
+            }
+        };
+        let made = match name {
+            "_PWD" => {
+                let directory = self.stack.last().and_then(|path| path.parent());
+                let directory = directory.unwrap_or_else(|| Path::new(""));
+                match directory.as_os_str().is_empty() {
+                    true => ".".to_owned(),
+                    false => directory.to_string_lossy().into_owned(),
+                }
+            }
+            "_INSTANCE" => self.options.config_id.clone(),
+            "_ENV" => self.options.environment.get(args.trim())?.clone(),
+            "_HASH" => literal("#"),
+            "_BANG" => literal("!"),
+            "_RANDOM" => self.random_number(args)?.to_string(),
+            _ => {
+                let known = self.definitions.get(name)?;
+                return Some((known.lines.clone(), Some(known.place)));
+            }
+        };
+        Some((vec![made.into()], None))
+    }
+
+    /// A number between the bounds, both included, 0 and 32767 by default.
+    fn random_number(&mut self, args: &str) -> Option<u64> {
+        let mut bounds = args.split_ascii_whitespace().map(str::parse::<u32>);
+        let low = u64::from(bounds.next().unwrap_or(Ok(0)).ok()?);
+        let high = u64::from(bounds.next().unwrap_or(Ok(32_767)).ok()?);
+        let width = high.checked_sub(low)? + 1;
+        // SplitMix64: small, and the same on every machine.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Some(low + (mixed ^ (mixed >> 31)) % width)
+    }
+
+    /// A name that nothing defines stays as text. In braces it loses them, lest they be taken
+    /// for a block; true then.
+    fn undefined(
+        &mut self,
+        line: &Mapped,
+        range: &Range<usize>,
+        made: &mut [Mapped],
+        copied: &mut usize,
+    ) -> bool {
+        let text = line.text();
+        let used = text.get(range.clone()).unwrap_or_default();
+        let braced = used.starts_with("${");
+        let before = text.get(..range.start).unwrap_or_default();
+        let word_start = before.is_empty() || before.ends_with([' ', '\t', '"', '\'']);
+        if braced || word_start {
+            let place = line.place(range.clone());
+            let message = format!("nothing defines `{used}`, so it stays as it is");
+            let help = "a definition is a line `$NAME=VALUE` above its use";
+            let code = Code::UndefinedName;
+            // A line is looked at again after other names in it were replaced.
+            let same = |old: &Diagnostic| old.code == code && old.primary.place == place;
+            if !self.diagnostics.iter().rev().take(16).any(same) {
+                self.diagnostics
+                    .push(Diagnostic::warning(code, place, message).help(help));
+            }
+        }
+        let Some(last) = made.last_mut().filter(|_| braced) else {
+            return false;
+        };
+        last.push_part(line, *copied..range.start);
+        let bare = used.replace(['{', '}'], "");
+        last.push(&bare, line.place(range.clone()), None);
+        *copied = range.end;
+        true
+    }
+
+    /// Reads the files that an include line asks for.
+    fn include(&mut self, line: &Mapped, word: &str, checks: Checks) {
+        let text = line.text();
+        let start = text.len() - text.trim_start().len() + word.len();
+        let pattern = text.get(start..).unwrap_or_default().trim();
+        let start = start
+            + text
+                .get(start..)
+                .and_then(|rest| rest.find(pattern))
+                .unwrap_or(0);
+        let place = line.place(start..start + pattern.len());
+        let pattern = pattern.trim_matches('"');
+        if pattern.is_empty() {
+            let message = format!("`{word}` needs the name of a file");
+            self.diagnostics
+                .push(Diagnostic::error(Code::MissingValue, place, message));
+            return;
+        }
+        let directory = self
+            .stack
+            .last()
+            .and_then(|path| path.parent())
+            .map(Path::to_owned);
+        let found = include::find(pattern, &directory.unwrap_or_default(), self.loader);
+        let any = found
+            .iter()
+            .any(|alternative| !alternative.paths.is_empty());
+        for alternative in &found {
+            if alternative.paths.is_empty() {
+                let insists = match alternative.wildcard {
+                    true => checks.wildcard && !any || checks.brace && found.len() > 1,
+                    false => checks.matched && !any || checks.brace && found.len() > 1,
+                };
+                self.no_match(
+                    &alternative.pattern,
+                    alternative.wildcard || any,
+                    insists,
+                    place,
+                );
+            }
+            for path in &alternative.paths {
+                self.include_file(path, checks, place);
+            }
+        }
+    }
+
+    fn no_match(&mut self, pattern: &str, may_be_empty: bool, insists: bool, place: Place) {
+        let message = format!("no file matches `{pattern}`");
+        let code = Code::IncludeNoMatch;
+        if insists {
+            self.diagnostics
+                .push(Diagnostic::error(code, place, message));
+        } else if !may_be_empty {
+            let help = "keepalived goes on without a word; use `includem` to make it fail";
+            self.diagnostics
+                .push(Diagnostic::warning(code, place, message).help(help));
+        }
+    }
+
+    fn include_file(&mut self, path: &Path, checks: Checks, place: Place) {
+        let reason = if self.stack.iter().any(|open| open == path) {
+            Some("includes itself")
+        } else if self.stack.len() >= include::MAX_DEPTH {
+            Some("is included too deeply")
+        } else if self.sources.files().len() >= include::MAX_FILES {
+            Some("is one file too many")
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            let message = format!("`{}` {reason}", path.display());
+            self.diagnostics
+                .push(Diagnostic::error(Code::IncludeLoop, place, message));
+            return;
+        }
+        match self.loader.read(path) {
+            Ok(bytes) if self.sources.text().len() + bytes.len() > include::MAX_TEXT => {
+                let message = "the configuration is too large";
+                self.diagnostics
+                    .push(Diagnostic::error(Code::ExpansionLimit, place, message));
+            }
+            Ok(bytes) => {
+                let file = self.sources.add_file(path.to_owned(), to_text(&bytes));
+                self.read(file, path);
+            }
+            Err(error) => {
+                let severity = if checks.readable {
+                    Severity::Error
+                } else {
+                    Severity::Warning
+                };
+                let message = format!("`{}` is skipped: {error}", path.display());
+                self.diagnostics
+                    .push(unreadable(&error, severity, place, message));
+            }
+        }
+    }
+
+    /// Says once that a limit was reached.
+    fn exhaust(&mut self, line: &Mapped, reason: &str) {
+        if !std::mem::replace(&mut self.exhausted, true) {
+            let place = line.place(0..line.text().len());
+            let message = format!("expansion stops here: {reason}");
+            self.diagnostics
+                .push(Diagnostic::error(Code::ExpansionLimit, place, message));
+        }
+    }
+}
+
+impl Lines {
+    /// The next line with its line break.
+    fn next(&mut self) -> Option<Range<usize>> {
+        let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let start = self.at;
+        self.at += rest.find('\n').map_or(rest.len(), |at| at + 1);
+        Some(start..self.at)
+    }
+}
+
+/// Whether a line is more than text to be copied.
+fn needs_work(line: &str) -> bool {
+    let bytes = line.as_bytes();
+    let blanks = bytes
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
+        .count();
+    let first = bytes.get(blanks).copied().unwrap_or(b'\n');
+    let directive = match first {
+        b'@' | b'~' => true,
+        b'i' => bytes
+            .get(blanks..)
+            .is_some_and(|rest| rest.starts_with(b"include")),
+        b'r' => bytes
+            .get(blanks..)
+            .is_some_and(|rest| rest.starts_with(b"random_seed")),
+        _ => false,
+    };
+    directive || bytes.len() > MAX_LINE || bytes.iter().any(|byte| matches!(byte, b'$' | 0))
+}
+
+/// Replaces the names that `value` knows.
+fn replace<'v>(line: &Mapped, value: impl Fn(&str) -> Option<&'v str>) -> Mapped {
+    let text = line.text();
+    let (mut made, mut copied, mut from) = (Mapped::default(), 0, 0);
+    while let Some(found) = next_use(text, from) {
+        from = found.range.end;
+        if let Some(value) = text.get(found.name).and_then(&value) {
+            made.push_part(line, copied..found.range.start);
+            made.push(value, line.place(found.range.clone()), None);
+            copied = found.range.end;
+        }
+    }
+    made.push_part(line, copied..text.len());
+    made
+}
+
+fn unreadable(error: &LoadError, severity: Severity, place: Place, message: String) -> Diagnostic {
+    let code = match error {
+        LoadError::NotRegular | LoadError::Executable => Code::FileSkipped,
+        _ => Code::FileNotReadable,
+    };
+    let diagnostic = match severity {
+        Severity::Error => Diagnostic::error(code, place, message),
+        Severity::Warning => Diagnostic::warning(code, place, message),
+    };
+    match error {
+        LoadError::Executable => diagnostic.help(
+            "keepalived takes an executable file for a script and skips it; \
+             remove the execute bits with `chmod a-x`",
+        ),
+        _ => diagnostic,
+    }
+}
+
+/// Bytes that are not UTF-8 become U+FFFD; they can only be in comments and free text.
+fn to_text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn place(file: FileId, range: &Range<usize>) -> Place {
+    let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    Place {
+        file,
+        start: offset(range.start),
+        end: offset(range.end),
+    }
+}

@@ -1,0 +1,105 @@
+//! Collects diagnostics while text is being read.
+
+use std::collections::HashMap;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::keyword::BlockKind;
+use crate::source::{Place, SourceMap, Span};
+use crate::suggest;
+
+/// Suggestions are looked for this many times; a file with more unknown words is no
+/// configuration.
+const MAX_SEARCHES: usize = 2_000;
+
+/// Where diagnostics go; knows the way from spans to places.
+pub(crate) struct Report<'a> {
+    sources: &'a SourceMap,
+    found: Vec<Diagnostic>,
+    /// How often a problem came from a place that was expanded; only the first time is told.
+    repeated: HashMap<(Code, Place), usize>,
+    searches: usize,
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn new(sources: &'a SourceMap, found: Vec<Diagnostic>) -> Self {
+        Self {
+            sources,
+            found,
+            repeated: HashMap::new(),
+            searches: 0,
+        }
+    }
+
+    pub(crate) fn place(&self, span: Span) -> Place {
+        self.sources.place(span)
+    }
+
+    /// Number of the line that a place begins in.
+    pub(crate) fn line(&self, place: Place) -> u32 {
+        self.sources.location(place).line
+    }
+
+    /// The whole expanded text.
+    pub(crate) fn text(&self) -> &'a str {
+        self.sources.text()
+    }
+
+    pub(crate) fn slice(&self, span: Span) -> &'a str {
+        self.sources.slice(span)
+    }
+
+    /// An error about a span.
+    pub(crate) fn error(&self, code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+        self.expanded(Diagnostic::error(code, self.place(span), message), span)
+    }
+
+    /// A warning about a span.
+    pub(crate) fn warning(&self, code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+        self.expanded(Diagnostic::warning(code, self.place(span), message), span)
+    }
+
+    fn expanded(&self, diagnostic: Diagnostic, span: Span) -> Diagnostic {
+        match self.sources.definition(span) {
+            Some(definition) => diagnostic.also(definition, "the text comes from this definition"),
+            None => diagnostic,
+        }
+    }
+
+    /// Takes a diagnostic in; the same problem at the same place counts once.
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        let times = self
+            .repeated
+            .entry((diagnostic.code, diagnostic.primary.place))
+            .or_default();
+        *times += 1;
+        if *times == 1 {
+            self.found.push(diagnostic);
+        }
+    }
+
+    /// The nearest of some words, if one is near enough.
+    pub(crate) fn nearest(
+        &mut self,
+        word: &str,
+        candidates: impl Iterator<Item = &'static str>,
+    ) -> Option<&'static str> {
+        self.searches += 1;
+        (self.searches <= MAX_SEARCHES)
+            .then(|| suggest::nearest(word, candidates))
+            .flatten()
+    }
+
+    /// The nearest keyword of a block.
+    pub(crate) fn nearest_keyword(&mut self, word: &str, block: BlockKind) -> Option<&'static str> {
+        self.nearest(word, block.keywords().map(|keyword| keyword.name))
+    }
+
+    /// All diagnostics, in the order of the text.
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|diagnostic| {
+            let place = diagnostic.primary.place;
+            (place.file, place.start, diagnostic.code)
+        });
+        self.found
+    }
+}

@@ -1,0 +1,181 @@
+//! `global_defs`, `SSL`, and the settings outside any block.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ast::{Block, Value};
+use crate::config::{FlushOnStop, Globals, NotifyFifo, Script, SmtpServer, TlsContext};
+use crate::keyword::BlockKind;
+use crate::report::Report;
+use crate::source::Span;
+use crate::tree::Word;
+
+/// Globals, and what others inherit from them.
+pub(super) struct Resolved {
+    pub(super) globals: Globals,
+    pub(super) alerts: Alerts,
+}
+
+/// Defaults of `smtp_alert`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Alerts {
+    /// `smtp_alert_checker`, else `smtp_alert`.
+    pub(super) checker: Option<bool>,
+}
+
+/// Everything in `global_defs`; several blocks count as one.
+pub(super) fn globals(root: &Block, report: &Report<'_>) -> Resolved {
+    let block = merged(root, BlockKind::GlobalDefs);
+    let text = |word: Word| word.value(report.text()).into_owned();
+    let word = |keyword: &str| block.word(keyword).map(text);
+    let flag = |keyword: &str| block.flag(keyword);
+    let on = |keyword: &str| block.bool(keyword).unwrap_or(false);
+    let usual = Globals::default();
+    let script = |keyword: &str| block.script(keyword).cloned();
+    let time = |keyword: &str, usual: Duration| block.time(keyword).unwrap_or(usual);
+    let lists = block
+        .all("notification_email")
+        .filter_map(|setting| match &setting.value {
+            Some(Value::Words(words)) => Some(words),
+            _ => None,
+        });
+    let globals = Globals {
+        router_id: word("router_id"),
+        instance: root.word("instance").map(text),
+        net_namespace: root.word("net_namespace").map(text),
+        use_pid_dir: root.flag("use_pid_dir"),
+        child_wait_time: root
+            .time("child_wait_time")
+            .unwrap_or(usual.child_wait_time),
+        notification_email: lists.flatten().copied().map(text).collect(),
+        notification_email_from: word("notification_email_from"),
+        smtp_server: match block.value("smtp_server") {
+            Some(Value::HostPort(host, port)) => Some(SmtpServer {
+                host: text(*host),
+                port: port.unwrap_or(25),
+            }),
+            _ => None,
+        },
+        smtp_helo_name: word("smtp_helo_name"),
+        // keepalived makes 1 of 0.
+        smtp_connect_timeout: time("smtp_connect_timeout", usual.smtp_connect_timeout)
+            .max(Duration::from_secs(1)),
+        checker_log_all_failures: on("checker_log_all_failures"),
+        lvs_timeouts: match block.value("lvs_timeouts") {
+            Some(Value::LvsTimeouts(timeouts)) => *timeouts,
+            _ => usual.lvs_timeouts,
+        },
+        lvs_flush: flag("lvs_flush"),
+        lvs_flush_on_stop: match last(&block, &["lvs_flush_on_stop", "lvs_flush_onstop"]) {
+            Some(Value::Choice(_)) => FlushOnStop::OwnServices,
+            Some(_) => FlushOnStop::All,
+            None => FlushOnStop::No,
+        },
+        lvs_sync_daemon: match block.value("lvs_sync_daemon") {
+            Some(Value::SyncDaemon(daemon)) => Some((**daemon).clone()),
+            _ => None,
+        },
+        rs_init_notifies: on("rs_init_notifies"),
+        no_checker_emails: on("no_checker_emails"),
+        script_user: match block.value("script_user") {
+            Some(Value::User(user)) => Some((**user).clone()),
+            _ => None,
+        },
+        script_security: flag("enable_script_security"),
+        startup_script: script("startup_script"),
+        startup_script_timeout: time("startup_script_timeout", usual.startup_script_timeout),
+        shutdown_script: script("shutdown_script"),
+        shutdown_script_timeout: time("shutdown_script_timeout", usual.shutdown_script_timeout),
+        notify_fifo: fifo(&block, "notify_fifo", script("notify_fifo_script"), &text),
+        lvs_notify_fifo: fifo(
+            &block,
+            "lvs_notify_fifo",
+            script("lvs_notify_fifo_script"),
+            &text,
+        ),
+        vrrp_notify_fifo: fifo(
+            &block,
+            "vrrp_notify_fifo",
+            script("vrrp_notify_fifo_script"),
+            &text,
+        ),
+        checker_priority: block
+            .int("checker_priority")
+            .and_then(|nice| i32::try_from(nice).ok())
+            .unwrap_or(usual.checker_priority),
+        checker_rt_priority: block
+            .int("checker_rt_priority")
+            .and_then(|priority| u8::try_from(priority).ok()),
+        checker_no_swap: flag("checker_no_swap"),
+        umask: block.u32("umask"),
+        reload_check_config: block.value("reload_check_config").map(|_| {
+            word("reload_check_config")
+                .map(PathBuf::from)
+                .unwrap_or_default()
+        }),
+    };
+    let checker = block
+        .bool("smtp_alert_checker")
+        .or_else(|| block.bool("smtp_alert"));
+    Resolved {
+        globals,
+        alerts: Alerts { checker },
+    }
+}
+
+/// The `SSL` block.
+pub(super) fn tls(root: &Block, report: &Report<'_>) -> Option<TlsContext> {
+    root.children(BlockKind::Ssl).next()?;
+    let block = merged(root, BlockKind::Ssl);
+    let text = |word: Word| word.value(report.text()).into_owned();
+    let path = |keyword: &str| block.word(keyword).map(text).map(PathBuf::from);
+    Some(TlsContext {
+        password: block.word("password").map(text),
+        ca: path("ca"),
+        certificate: path("certificate"),
+        key: path("key"),
+    })
+}
+
+fn fifo(
+    block: &Block,
+    keyword: &str,
+    script: Option<Script>,
+    text: &impl Fn(Word) -> String,
+) -> Option<NotifyFifo> {
+    match block.value(keyword) {
+        Some(Value::Fifo(path, owner)) => {
+            let owner = owner.as_deref().cloned();
+            Some(NotifyFifo {
+                path: text(*path).into(),
+                owner,
+                script,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The value of the last of several keywords that mean the same.
+pub(super) fn last<'a>(block: &'a Block, keywords: &[&str]) -> Option<&'a Value> {
+    let mut settings = block.settings.iter().rev();
+    settings.find_map(|setting| match keywords.contains(&setting.keyword.name) {
+        true => setting.value.as_ref(),
+        false => None,
+    })
+}
+
+/// All blocks of a kind as one.
+fn merged(root: &Block, kind: BlockKind) -> Block {
+    let mut settings = Vec::new();
+    for block in root.children(kind) {
+        settings.extend(block.settings.iter().cloned());
+    }
+    Block {
+        kind,
+        head: Span::default(),
+        name: Some(Value::None),
+        settings,
+        blocks: Vec::new(),
+    }
+}

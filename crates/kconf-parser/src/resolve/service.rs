@@ -1,0 +1,633 @@
+//! `virtual_server` and what is directly in it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::ast::{Block, Setting, Target, Value};
+use crate::config::{
+    Endpoint, Family, ForwardMethod, Globals, Granularity, Persistence, Protocol, RealServer,
+    Scheduler, SchedulerFlags, SorryServer, VirtualServer, VirtualServerId,
+};
+use crate::diagnostic::Code;
+use crate::keyword::BlockKind;
+use crate::report::Report;
+use crate::source::Span;
+use crate::tree::Word;
+
+use super::check;
+use super::globals::{Alerts, last};
+use super::group::{Group, family};
+
+/// Time of persistence when none is given. Source: kernel `IP_VS_TEMPLATE_TIMEOUT`.
+const USUAL_PERSISTENCE: Duration = Duration::from_secs(360);
+
+/// What services are resolved with.
+pub(super) struct Context<'c, 'a> {
+    pub(super) report: &'c mut Report<'a>,
+    pub(super) globals: &'c Globals,
+    groups: &'c HashMap<String, Group>,
+    alerts: Alerts,
+    /// How many services have used a group so far.
+    group_uses: HashMap<String, u32>,
+}
+
+impl<'c, 'a> Context<'c, 'a> {
+    pub(super) fn new(
+        report: &'c mut Report<'a>,
+        globals: &'c Globals,
+        groups: &'c HashMap<String, Group>,
+        alerts: Alerts,
+    ) -> Self {
+        Self {
+            report,
+            globals,
+            groups,
+            alerts,
+            group_uses: HashMap::new(),
+        }
+    }
+
+    pub(super) fn text(&self, word: Word) -> String {
+        word.value(self.report.text()).into_owned()
+    }
+}
+
+/// The addresses and marks of a service, and what is known of them.
+struct Where {
+    id: VirtualServerId,
+    endpoints: Vec<Endpoint>,
+    /// Family that real servers must have; `None` if both will do.
+    family: Option<Family>,
+    /// Port that real servers have when they name none.
+    port: u16,
+    is_mark: bool,
+    is_group: bool,
+}
+
+/// Resolves one service; `None` if it cannot be used, which has then been said.
+pub(super) fn service(context: &mut Context<'_, '_>, block: &Block) -> Option<VirtualServer> {
+    let Some(Value::Target(target)) = &block.name else {
+        return None;
+    };
+    let protocol = protocol(context, block, target);
+    let place = place(context, block, target, protocol)?;
+    let (scheduler, scheduler_flags) = scheduler(context, block);
+    let method = method(context, block);
+    let mut service = VirtualServer {
+        id: place.id.clone(),
+        endpoints: place.endpoints.clone(),
+        protocol,
+        scheduler,
+        scheduler_flags,
+        method,
+        persistence: persistence(context, block, &place, protocol),
+        one_packet: one_packet(context, block, &place, protocol),
+        ha_suspend: ha_suspend(context, block, &place),
+        omega: block.flag("omega"),
+        quorum: 1,
+        hysteresis: 0,
+        quorum_up: block.script("quorum_up").cloned(),
+        quorum_down: block.script("quorum_down").cloned(),
+        smtp_alert: block
+            .bool("smtp_alert")
+            .or(context.alerts.checker)
+            .unwrap_or(false),
+        sorry_server: sorry_server(context, block, &place, method),
+        snmp_name: block.word("snmp_name").map(|word| context.text(word)),
+        real_servers: Vec::new(),
+    };
+    service.real_servers = real_servers(context, block, &place, method);
+    if service.real_servers.is_empty() {
+        // Of servers whose address is wrong enough has been said.
+        let mut servers = block.children(BlockKind::RealServer);
+        if servers.any(|server| server.name.is_none()) {
+            return None;
+        }
+        let message = "this service has no usable real server and is left out";
+        let diagnostic = context
+            .report
+            .error(Code::NoRealServers, block.head, message);
+        context
+            .report
+            .push(diagnostic.help("keepalived ignores it, its address included"));
+        return None;
+    }
+    (service.quorum, service.hysteresis) = quorum(context, block, &service.real_servers);
+    Some(service)
+}
+
+fn protocol(context: &mut Context<'_, '_>, block: &Block, target: &Target) -> Protocol {
+    let is_mark = matches!(target, Target::FirewallMark(_));
+    match block.setting("protocol") {
+        Some(setting) if is_mark => {
+            let message = "a service for a firewall mark has no protocol; this line is ignored";
+            warn(
+                context,
+                Code::NotForFirewallMark,
+                setting.span,
+                message,
+                "delete the line",
+            );
+        }
+        Some(_) => {}
+        None if is_mark => {}
+        None => {
+            let message = "this service has no `protocol`, so it balances UDP";
+            let help = "write `protocol TCP` or `protocol UDP`";
+            warn(context, Code::NoProtocol, block.head, message, help);
+        }
+    }
+    match block.value("protocol") {
+        Some(Value::Protocol(protocol)) => *protocol,
+        _ => Protocol::Udp,
+    }
+}
+
+fn place(
+    context: &mut Context<'_, '_>,
+    block: &Block,
+    target: &Target,
+    protocol: Protocol,
+) -> Option<Where> {
+    let servers = block.children(BlockKind::RealServer);
+    let first_server = servers
+        .filter_map(address_port)
+        .map(|(address, _)| family(address))
+        .next();
+    Some(match target {
+        Target::Address(address, port) => {
+            let address = SocketAddr::new(*address, port.unwrap_or(0));
+            Where {
+                id: VirtualServerId::Address { protocol, address },
+                endpoints: vec![Endpoint::Address(address)],
+                family: Some(family(address.ip())),
+                port: address.port(),
+                is_mark: false,
+                is_group: false,
+            }
+        }
+        Target::FirewallMark(mark) => {
+            let chosen = match block.value("ip_family") {
+                Some(Value::Choice("inet6")) => Some(Family::Inet6),
+                Some(Value::Choice(_)) => Some(Family::Inet),
+                _ => first_server,
+            };
+            let (mark, family) = (*mark, chosen.unwrap_or(Family::Inet));
+            Where {
+                id: VirtualServerId::FirewallMark { mark, family },
+                endpoints: vec![Endpoint::FirewallMark { mark, family }],
+                family: Some(family),
+                port: 0,
+                is_mark: true,
+                is_group: false,
+            }
+        }
+        Target::Group(word) => {
+            let name = context.text(*word);
+            let Some(group) = context.groups.get(&name) else {
+                let message = format!("no usable `virtual_server_group` is named `{name}`");
+                let diagnostic = context
+                    .report
+                    .error(Code::UnknownGroup, word.outer(), message);
+                context
+                    .report
+                    .push(diagnostic.help("the service is left out"));
+                return None;
+            };
+            let uses = context.group_uses.entry(name.clone()).or_default();
+            let index = *uses;
+            *uses += 1;
+            let usual = group.family().or(first_server).unwrap_or(Family::Inet);
+            let first = group.addresses.first().map(|address| address.port());
+            let same = |port: &u16| {
+                group
+                    .addresses
+                    .iter()
+                    .all(|address| address.port() == *port)
+            };
+            Where {
+                id: VirtualServerId::Group { name, index },
+                endpoints: group.endpoints(usual),
+                family: group.family(),
+                port: first.filter(same).unwrap_or(0),
+                is_mark: group.addresses.is_empty(),
+                is_group: true,
+            }
+        }
+    })
+}
+
+fn scheduler(context: &mut Context<'_, '_>, block: &Block) -> (Scheduler, SchedulerFlags) {
+    let (mut chosen, mut flags) = (None, SchedulerFlags::default());
+    let mut named = false;
+    for setting in &block.settings {
+        let name = setting.keyword.name;
+        match name {
+            "lb_algo" | "lvs_sched" => {
+                named = true;
+                if let Some(Value::Scheduler(scheduler)) = setting.value {
+                    chosen = Some(scheduler);
+                }
+            }
+            "flag-1" => flags.flag1 = true,
+            "flag-2" => flags.flag2 = true,
+            "flag-3" => flags.flag3 = true,
+            "sh-port" | "sh-fallback" | "mh-port" | "mh-fallback" => {
+                let (owner, is_port) = (name.split_at(2).0, name.ends_with("port"));
+                if chosen.is_none_or(|chosen| chosen.name() != owner) {
+                    flag_mismatch(context, setting, owner);
+                } else if is_port {
+                    flags.flag2 = true;
+                } else {
+                    flags.flag1 = true;
+                }
+            }
+            _ => {}
+        }
+    }
+    if !named {
+        let message = "this service has no `lb_algo`, so the scheduler is wlc";
+        warn(
+            context,
+            Code::NoScheduler,
+            block.head,
+            message,
+            "write `lb_algo wlc` to say so",
+        );
+    }
+    (chosen.unwrap_or(Scheduler::Wlc), flags)
+}
+
+fn flag_mismatch(context: &mut Context<'_, '_>, setting: &Setting, owner: &str) {
+    let name = setting.keyword.name;
+    let message = format!("`{name}` has no effect: `lb_algo {owner}` does not stand above it");
+    let diagnostic = context
+        .report
+        .error(Code::SchedulerFlagMismatch, setting.span, message);
+    context
+        .report
+        .push(diagnostic.help("scheduler flags count only below their scheduler"));
+}
+
+fn method(context: &mut Context<'_, '_>, block: &Block) -> ForwardMethod {
+    let names = ["lb_kind", "lvs_method"];
+    if !names.iter().any(|name| block.setting(name).is_some()) {
+        let message = "this service has no `lb_kind`, so the method is NAT";
+        warn(
+            context,
+            Code::NoMethod,
+            block.head,
+            message,
+            "write `lb_kind NAT` to say so",
+        );
+    }
+    match last(block, &names) {
+        Some(Value::Method(method)) => *method,
+        _ => ForwardMethod::Masq,
+    }
+}
+
+fn persistence(
+    context: &mut Context<'_, '_>,
+    block: &Block,
+    place: &Where,
+    protocol: Protocol,
+) -> Option<Persistence> {
+    let granularity = granularity(context, block, place);
+    let mut timeout = match block.value("persistence_timeout") {
+        Some(Value::Time(timeout)) => Some(*timeout),
+        Some(_) => Some(USUAL_PERSISTENCE),
+        None => granularity.map(|_| USUAL_PERSISTENCE),
+    };
+    if timeout.is_none() && place.port == 0 && !place.is_mark && !place.is_group {
+        let message = "a service for every port must be persistent; 360 s are taken";
+        let help = "name a port behind the address, or write `persistence_timeout 360`";
+        warn(
+            context,
+            Code::PortZeroNeedsPersistence,
+            block.head,
+            message,
+            help,
+        );
+        timeout = Some(USUAL_PERSISTENCE);
+    }
+    let engine = engine(context, block, protocol);
+    let timeout = timeout.or_else(|| engine.as_ref().map(|_| USUAL_PERSISTENCE))?;
+    Some(Persistence {
+        timeout,
+        granularity,
+        engine,
+    })
+}
+
+fn granularity(context: &mut Context<'_, '_>, block: &Block, place: &Where) -> Option<Granularity> {
+    let Some(Value::Granularity(written)) = block.value("persistence_granularity") else {
+        return None;
+    };
+    let span = block.setting("persistence_granularity")?.span;
+    let (message, instead) = match (written, place.family) {
+        (Granularity::Prefix(prefix @ 0..=32), Some(Family::Inet)) => {
+            let bits = u32::MAX.checked_shl(32 - u32::from(*prefix)).unwrap_or(0);
+            let mask = std::net::Ipv4Addr::from(bits);
+            (
+                "an IPv4 service needs a netmask here",
+                Some(mask.to_string()),
+            )
+        }
+        (Granularity::Prefix(_), Some(Family::Inet)) => {
+            ("an IPv4 service needs a netmask here", None)
+        }
+        (Granularity::Mask(_), Some(Family::Inet6)) => (
+            "an IPv6 service needs a prefix length from 1 to 128 here",
+            None,
+        ),
+        _ => return Some(*written),
+    };
+    let mut diagnostic = context.report.error(Code::BadValue, span, message);
+    if let Some(mask) = instead {
+        let place = context.report.place(span);
+        diagnostic = diagnostic.suggest(place, format!("persistence_granularity {mask}"));
+    }
+    context.report.push(diagnostic);
+    None
+}
+
+fn engine(context: &mut Context<'_, '_>, block: &Block, protocol: Protocol) -> Option<String> {
+    let setting = block.setting("persistence_engine")?;
+    let name = context.text(block.word("persistence_engine")?);
+    let message = match (name.as_str(), protocol) {
+        ("sip", Protocol::Udp) => return Some(name),
+        ("sip", _) => "the persistence engine sip needs UDP; the line is ignored",
+        _ => "the only persistence engine is sip; the line is ignored",
+    };
+    let diagnostic = context
+        .report
+        .error(Code::BadPersistenceEngine, setting.span, message);
+    context.report.push(diagnostic);
+    None
+}
+
+fn one_packet(
+    context: &mut Context<'_, '_>,
+    block: &Block,
+    place: &Where,
+    protocol: Protocol,
+) -> bool {
+    let Some(setting) = block.setting("ops") else {
+        return false;
+    };
+    let fits = protocol == Protocol::Udp || place.is_mark;
+    if !fits {
+        let message = "one-packet scheduling is for UDP only; the line is ignored";
+        let diagnostic = context
+            .report
+            .error(Code::OnePacketNeedsUdp, setting.span, message);
+        context.report.push(diagnostic);
+    }
+    fits
+}
+
+fn ha_suspend(context: &mut Context<'_, '_>, block: &Block, place: &Where) -> bool {
+    let Some(setting) = block.setting("ha_suspend") else {
+        return false;
+    };
+    if place.is_group {
+        let message = "with a group the checks never run: `ha_suspend` waits for one address";
+        warn(
+            context,
+            Code::SuspendedForEver,
+            setting.span,
+            message,
+            "delete the line",
+        );
+    } else if place.is_mark {
+        let message = "a firewall mark has no address to wait for; `ha_suspend` is ignored";
+        warn(
+            context,
+            Code::NotForFirewallMark,
+            setting.span,
+            message,
+            "delete the line",
+        );
+        return false;
+    }
+    true
+}
+
+fn sorry_server(
+    context: &mut Context<'_, '_>,
+    block: &Block,
+    place: &Where,
+    method: ForwardMethod,
+) -> Option<SorryServer> {
+    let (mut sorry, mut seen): (Option<SorryServer>, bool) = (None, false);
+    for setting in &block.settings {
+        match (setting.keyword.name, &setting.value, &mut sorry) {
+            ("sorry_server", value, _) => {
+                seen = true;
+                if let Some(Value::AddressPort(address, port)) = value {
+                    let address = SocketAddr::new(*address, port.unwrap_or(place.port));
+                    sorry = Some(SorryServer {
+                        address,
+                        inhibit: false,
+                        method,
+                    });
+                }
+            }
+            ("sorry_server_inhibit", _, Some(sorry)) => sorry.inhibit = true,
+            ("sorry_server_lvs_method", Some(Value::Method(method)), Some(sorry)) => {
+                sorry.method = *method;
+            }
+            ("sorry_server_inhibit" | "sorry_server_lvs_method", _, None) if !seen => {
+                let name = setting.keyword.name;
+                let message = format!("`{name}` is ignored: no `sorry_server` stands above it");
+                let code = Code::SorryOptionWithoutServer;
+                let diagnostic = context.report.error(code, setting.span, message);
+                context.report.push(diagnostic);
+            }
+            _ => {}
+        }
+    }
+    let mut sorry = sorry?;
+    let span = block.setting("sorry_server")?.span;
+    fits_family(context, place, sorry.address.ip(), sorry.method, span)?;
+    sorry.address = same_port(context, block, place, sorry.address, sorry.method, span);
+    Some(sorry)
+}
+
+fn real_servers(
+    context: &mut Context<'_, '_>,
+    block: &Block,
+    place: &Where,
+    method: ForwardMethod,
+) -> Vec<RealServer> {
+    let mut servers: Vec<RealServer> = Vec::new();
+    let mut seen: HashMap<SocketAddr, Span> = HashMap::new();
+    for server in block.children(BlockKind::RealServer) {
+        let Some(made) = real_server(context, block, server, place, method) else {
+            continue;
+        };
+        if let Some(first) = seen.get(&made.address) {
+            let message = format!("the real server {} is named a second time", made.address);
+            let diagnostic = context
+                .report
+                .error(Code::DuplicateRealServer, server.head, message)
+                .also(context.report.place(*first), "first named here")
+                .help("the second one is left out");
+            context.report.push(diagnostic);
+            continue;
+        }
+        seen.insert(made.address, server.head);
+        servers.push(made);
+    }
+    servers
+}
+
+fn real_server(
+    context: &mut Context<'_, '_>,
+    service: &Block,
+    server: &Block,
+    place: &Where,
+    usual: ForwardMethod,
+) -> Option<RealServer> {
+    let (address, port) = address_port(server)?;
+    let method = match server.value("lvs_method") {
+        Some(Value::Method(method)) => *method,
+        _ => usual,
+    };
+    fits_family(context, place, address, method, server.head)?;
+    let address = SocketAddr::new(address, port.unwrap_or(place.port));
+    let address = same_port(context, service, place, address, method, server.head);
+    let threshold = |keyword: &str| server.u32(keyword).unwrap_or(0);
+    let (upper, lower) = (threshold("uthreshold"), threshold("lthreshold"));
+    if upper != 0 && lower > upper {
+        let span = server.setting("lthreshold")?.span;
+        let message = format!("the lower threshold {lower} is above the upper one, {upper}");
+        warn(
+            context,
+            Code::ThresholdsUpsideDown,
+            span,
+            &message,
+            "swap the two numbers",
+        );
+    }
+    let weight = server
+        .u32("weight")
+        .or_else(|| service.u32("weight"))
+        .unwrap_or(1);
+    let inhibit = server.bool("inhibit_on_failure");
+    Some(RealServer {
+        address,
+        weight,
+        method,
+        upper_threshold: upper,
+        lower_threshold: lower,
+        inhibit_on_failure: inhibit.unwrap_or_else(|| service.flag("inhibit_on_failure")),
+        notify_up: server.script("notify_up").cloned(),
+        notify_down: server.script("notify_down").cloned(),
+        smtp_alert: server
+            .bool("smtp_alert")
+            .or(context.alerts.checker)
+            .unwrap_or(true),
+        snmp_name: server.word("snmp_name").map(|word| context.text(word)),
+        checks: check::checks(context, service, server, address),
+    })
+}
+
+/// The address behind `real_server`, if it is one.
+fn address_port(server: &Block) -> Option<(IpAddr, Option<u16>)> {
+    match server.name {
+        Some(Value::AddressPort(address, port)) => Some((address, port)),
+        _ => None,
+    }
+}
+
+/// Only a tunnel leads to the other family.
+fn fits_family(
+    context: &mut Context<'_, '_>,
+    place: &Where,
+    address: IpAddr,
+    method: ForwardMethod,
+    span: Span,
+) -> Option<()> {
+    let wanted = place.family?;
+    if wanted == family(address) || method.is_tunnel() {
+        return Some(());
+    }
+    let name = if wanted == Family::Inet {
+        "IPv4"
+    } else {
+        "IPv6"
+    };
+    let message = format!("this server is left out: the service is {name}, {address} is not");
+    let diagnostic = context.report.error(Code::FamilyMismatch, span, message);
+    context
+        .report
+        .push(diagnostic.help("only tunnels lead to the other address family"));
+    None
+}
+
+/// Only NAT can change the port.
+fn same_port(
+    context: &mut Context<'_, '_>,
+    service: &Block,
+    place: &Where,
+    mut address: SocketAddr,
+    method: ForwardMethod,
+    span: Span,
+) -> SocketAddr {
+    let free = method == ForwardMethod::Masq || place.is_mark || place.is_group;
+    if free || address.port() == place.port || place.port == 0 {
+        return address;
+    }
+    let (written, used) = (address.port(), place.port);
+    let message = format!("port {written} cannot be reached: without NAT the port stays {used}");
+    let kind = ["lb_kind", "lvs_method"]
+        .iter()
+        .find_map(|name| service.setting(name));
+    let mut diagnostic = context
+        .report
+        .error(Code::PortMismatch, span, message)
+        .help(format!(
+            "the server is used with port {used}; write `lb_kind NAT` to change ports"
+        ));
+    if let Some(kind) = kind {
+        diagnostic = diagnostic.also(context.report.place(kind.span), "the method is set here");
+    }
+    context.report.push(diagnostic);
+    address.set_port(used);
+    address
+}
+
+fn quorum(context: &mut Context<'_, '_>, block: &Block, servers: &[RealServer]) -> (u32, u32) {
+    let mut quorum = block.u32("quorum").unwrap_or(1);
+    let total: u64 = servers.iter().map(|server| u64::from(server.weight)).sum();
+    if let Some(setting) = block
+        .setting("quorum")
+        .filter(|_| u64::from(quorum) > total)
+    {
+        let message = format!("the quorum {quorum} is more than all real servers weigh, {total}");
+        let help = format!("{} is taken", total.max(1));
+        warn(context, Code::QuorumTooHigh, setting.span, &message, &help);
+        quorum = u32::try_from(total).unwrap_or(u32::MAX).max(1);
+    }
+    let mut hysteresis = block.u32("hysteresis").unwrap_or(0);
+    if let Some(setting) = block.setting("hysteresis").filter(|_| hysteresis >= quorum) {
+        let message = format!("the hysteresis {hysteresis} is not below the quorum, {quorum}");
+        warn(
+            context,
+            Code::HysteresisTooHigh,
+            setting.span,
+            &message,
+            "0 is taken",
+        );
+        hysteresis = 0;
+    }
+    (quorum, hysteresis)
+}
+
+fn warn(context: &mut Context<'_, '_>, code: Code, span: Span, message: &str, help: &str) {
+    let diagnostic = context.report.warning(code, span, message).help(help);
+    context.report.push(diagnostic);
+}

@@ -1,0 +1,418 @@
+//! From tokens to statements and blocks.
+
+use std::collections::BTreeMap;
+
+use crate::source::Span;
+
+use super::repair::{Insertion, place_missing};
+use super::token::{Kind, Token};
+use super::{Block, MAX_DEPTH, Problem, Statement, Vocabulary, Word};
+
+/// Repairs beyond this many take the simplest guess, so that a hopeless file costs no time.
+const MAX_REPAIRS: usize = 1_000;
+
+/// Statements of a text, and what is wrong with its structure.
+pub(crate) fn build(
+    text: &str,
+    tokens: &[Token],
+    vocabulary: &dyn Vocabulary,
+) -> (Vec<Statement>, Vec<Problem>) {
+    let count = |kind| tokens.iter().filter(|token| token.kind == kind).count();
+    let excess = count(Kind::Close).saturating_sub(count(Kind::Open));
+    let builder = Builder {
+        text,
+        tokens,
+        vocabulary,
+        root: Vec::new(),
+        frames: Vec::new(),
+        line: Vec::new(),
+        line_start: 0,
+        line_broken: false,
+        pending: false,
+        skipped_depth: 0,
+        excess,
+        repairs: 0,
+        insertions: BTreeMap::new(),
+        problems: Vec::new(),
+    };
+    builder.run()
+}
+
+/// A block that is open.
+struct Frame {
+    statement: Statement,
+    open: Span,
+    statements: Vec<Statement>,
+    /// Token that begins the statement.
+    first_token: usize,
+}
+
+struct Builder<'a> {
+    text: &'a str,
+    tokens: &'a [Token],
+    vocabulary: &'a dyn Vocabulary,
+    root: Vec<Statement>,
+    frames: Vec<Frame>,
+    /// Words of the statement that is being read.
+    line: Vec<Word>,
+    /// Token of the first of them.
+    line_start: usize,
+    /// Whether a quote is open on this line, so that none of it counts.
+    line_broken: bool,
+    /// Whether the last statement may still get a block by a `{` on a later line.
+    pending: bool,
+    /// Blocks that are open beyond [`MAX_DEPTH`].
+    skipped_depth: usize,
+    /// How many more `}` than `{` there are.
+    excess: usize,
+    repairs: usize,
+    /// Closing braces to put before a token, by the index of that token.
+    insertions: BTreeMap<usize, Vec<Insertion>>,
+    problems: Vec<Problem>,
+}
+
+impl Builder<'_> {
+    fn run(mut self) -> (Vec<Statement>, Vec<Problem>) {
+        let mut at = 0;
+        loop {
+            if let Some(inserted) = self.insertions.get(&at).cloned() {
+                for insertion in inserted {
+                    self.end_line();
+                    self.close_missing(insertion, at);
+                }
+            }
+            let Some(token) = self.tokens.get(at).copied() else {
+                self.end_line();
+                match self.repair(0, at) {
+                    Some(restart) => at = restart,
+                    None => break,
+                }
+                continue;
+            };
+            match token.kind {
+                Kind::Word => self.word(
+                    at,
+                    Word {
+                        span: token.span,
+                        quoted: false,
+                    },
+                ),
+                Kind::Quoted => {
+                    let span = Span {
+                        start: token.span.start + 1,
+                        end: token.span.end - 1,
+                    };
+                    self.word(at, Word { span, quoted: true });
+                }
+                Kind::OpenQuote => {
+                    self.problems.push(Problem::OpenQuote { quote: token.span });
+                    self.line_broken = true;
+                }
+                Kind::NewLine => self.end_line(),
+                Kind::Open => {
+                    if let Some(restart) = self.misplaced_block(at) {
+                        at = restart;
+                        continue;
+                    }
+                    self.open(at, token.span);
+                }
+                Kind::Close => self.close(token.span),
+            }
+            at += 1;
+        }
+        self.problems.sort_by_key(Problem::start);
+        (self.root, self.problems)
+    }
+
+    fn word(&mut self, at: usize, word: Word) {
+        if self.line.is_empty() {
+            self.line_start = at;
+        }
+        self.line.push(word);
+    }
+
+    /// Ends the statement being read, if there is one.
+    fn end_line(&mut self) {
+        let broken = std::mem::take(&mut self.line_broken);
+        if let Some(statement) = self.take_line() {
+            // keepalived ignores a line with an open quote.
+            if !broken {
+                self.reopen_if_closed_early(&statement);
+                self.here().push(statement);
+                self.pending = true;
+            }
+        }
+    }
+
+    fn take_line(&mut self) -> Option<Statement> {
+        let (keyword, args) = self.line.split_first()?;
+        let statement = Statement {
+            keyword: *keyword,
+            args: args.to_vec(),
+            block: None,
+        };
+        self.line.clear();
+        Some(statement)
+    }
+
+    fn here(&mut self) -> &mut Vec<Statement> {
+        match self.frames.last_mut() {
+            Some(frame) => &mut frame.statements,
+            None => &mut self.root,
+        }
+    }
+
+    fn open(&mut self, at: usize, brace: Span) {
+        if self.skipped_depth > 0 || self.frames.len() >= MAX_DEPTH {
+            if self.skipped_depth == 0 {
+                self.problems.push(Problem::TooDeep(brace));
+            }
+            self.line.clear();
+            self.skipped_depth += 1;
+            return;
+        }
+        let broken = std::mem::take(&mut self.line_broken);
+        let mut first_token = self.line_start;
+        let statement = match self.take_line().filter(|_| !broken) {
+            Some(statement) => {
+                self.reopen_if_closed_early(&statement);
+                statement
+            }
+            None => {
+                let pending = std::mem::take(&mut self.pending);
+                let last = if pending { self.here().pop() } else { None };
+                last.unwrap_or_else(|| {
+                    self.problems.push(Problem::StrayBlock(brace));
+                    first_token = at;
+                    let keyword = Word {
+                        span: Span {
+                            end: brace.start,
+                            ..brace
+                        },
+                        quoted: false,
+                    };
+                    Statement {
+                        keyword,
+                        args: Vec::new(),
+                        block: None,
+                    }
+                })
+            }
+        };
+        self.pending = false;
+        self.frames.push(Frame {
+            statement,
+            open: brace,
+            statements: Vec::new(),
+            first_token,
+        });
+    }
+
+    fn close(&mut self, brace: Span) {
+        self.end_line();
+        if self.skipped_depth > 0 {
+            self.skipped_depth -= 1;
+        } else if !self.pop(Some(brace)) {
+            self.problems.push(Problem::ExtraBrace {
+                brace,
+                closes: None,
+            });
+            self.excess = self.excess.saturating_sub(1);
+        }
+    }
+
+    /// Ends the innermost block; false if there is none.
+    fn pop(&mut self, close: Option<Span>) -> bool {
+        self.pending = false;
+        let Some(Frame {
+            mut statement,
+            open,
+            statements,
+            ..
+        }) = self.frames.pop()
+        else {
+            return false;
+        };
+        statement.block = Some(Block {
+            open,
+            close,
+            statements,
+        });
+        self.here().push(statement);
+        true
+    }
+
+    /// Ends the innermost block at a place where a `}` was found to be missing.
+    fn close_missing(&mut self, insertion: Insertion, at: usize) {
+        let Some(frame) = self.frames.last() else {
+            return;
+        };
+        let before = self
+            .tokens
+            .get(at)
+            .map_or_else(|| self.end_of_text(), |token| token.span);
+        let head = frame.statement.span();
+        self.problems.push(Problem::MissingBrace {
+            head,
+            before,
+            counted: insertion.counted,
+        });
+        self.pop(None);
+    }
+
+    fn end_of_text(&self) -> Span {
+        let end = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
+        Span { start: end, end }
+    }
+
+    /// A block that cannot stand here shows that blocks around it are not closed: where to go
+    /// on reading after they have been given their braces.
+    fn misplaced_block(&mut self, at: usize) -> Option<usize> {
+        if self.frames.is_empty() || self.skipped_depth > 0 {
+            return None;
+        }
+        let (name, has_args, first_token) = match self.line.first() {
+            Some(word) => (*word, self.line.len() > 1, self.line_start),
+            None if self.pending => {
+                let last = self.here().last()?;
+                let (keyword, has_args) = (last.keyword, !last.args.is_empty());
+                (keyword, has_args, self.token_at(keyword.outer(), at))
+            }
+            None => return None,
+        };
+        let homes = self.vocabulary.homes(self.slice(name.span), has_args);
+        if name.quoted || homes.is_empty() {
+            return None;
+        }
+        // How many of the open blocks may stay open.
+        let keep = |frame: &Frame| homes.contains(&self.slice(frame.statement.keyword.span));
+        let depth = match self.frames.iter().rposition(keep) {
+            Some(home) => home + 1,
+            None if homes.contains(&"") => 0,
+            None => return None,
+        };
+        self.repair(depth, first_token)
+    }
+
+    /// Index of the token with this span, at or before `from`.
+    fn token_at(&self, span: Span, from: usize) -> usize {
+        let end = from.min(self.tokens.len());
+        let before = self.tokens.get(..end).unwrap_or_default();
+        before.partition_point(|token| token.span.start < span.start)
+    }
+
+    /// Places closing braces so that `depth` blocks are open at token `here`; where to go on.
+    fn repair(&mut self, depth: usize, here: usize) -> Option<usize> {
+        let missing = self
+            .frames
+            .len()
+            .checked_sub(depth)
+            .filter(|missing| *missing > 0)?;
+        let frame = self.frames.get(depth)?;
+        let start = frame.first_token;
+        let counted = frame.statement.span();
+        let simple = self.repairs >= MAX_REPAIRS;
+        self.repairs += 1;
+        let placed = match simple {
+            true => vec![here; missing],
+            false => {
+                let name = |span| self.slice(span);
+                place_missing(
+                    self.tokens,
+                    start..here,
+                    missing,
+                    self.text,
+                    self.vocabulary,
+                    &name,
+                )
+            }
+        };
+        for before in placed {
+            self.insertions
+                .entry(before)
+                .or_default()
+                .push(Insertion { counted });
+        }
+        // Undo what was read since, and read it again with the braces in place.
+        let first = self.tokens.get(start).map_or(0, |token| token.span.start);
+        self.problems.retain(|problem| problem.start() < first);
+        self.frames.truncate(depth);
+        self.here()
+            .retain(|statement| statement.keyword.outer().start < first);
+        self.line.clear();
+        self.line_broken = false;
+        self.pending = false;
+        self.skipped_depth = 0;
+        Some(start)
+    }
+
+    /// A statement that belongs in the block just closed, while there is a `}` too many in the
+    /// file: that block was closed too early, so it is opened again.
+    fn reopen_if_closed_early(&mut self, statement: &Statement) {
+        if self.excess == 0 || self.skipped_depth > 0 || !self.insertions.is_empty() {
+            return;
+        }
+        let keyword = self.slice(statement.keyword.span);
+        let block = self
+            .frames
+            .last()
+            .map_or("", |frame| self.slice(frame.statement.keyword.span));
+        let siblings = self
+            .frames
+            .last()
+            .map_or(&self.root, |frame| &frame.statements);
+        let Some(last) = siblings.last() else {
+            return;
+        };
+        let Some(Block {
+            open,
+            close: Some(close),
+            ..
+        }) = last.block
+        else {
+            return;
+        };
+        let before = self.slice(last.keyword.span);
+        if self.vocabulary.member(block, keyword) || !self.vocabulary.member(before, keyword) {
+            return;
+        }
+        let closes = Some(last.span());
+        let Some(mut reopened) = self.here().pop() else {
+            return;
+        };
+        let statements = reopened
+            .block
+            .take()
+            .map(|block| block.statements)
+            .unwrap_or_default();
+        let first_token = self.token_at(reopened.keyword.outer(), usize::MAX);
+        self.frames.push(Frame {
+            statement: reopened,
+            open,
+            statements,
+            first_token,
+        });
+        self.problems.push(Problem::ExtraBrace {
+            brace: close,
+            closes,
+        });
+        self.excess -= 1;
+    }
+
+    fn slice(&self, span: Span) -> &str {
+        self.text
+            .get(span.start as usize..span.end as usize)
+            .unwrap_or_default()
+    }
+}
+
+impl Problem {
+    fn start(&self) -> u32 {
+        match self {
+            Self::MissingBrace { head, .. } => head.start,
+            Self::ExtraBrace { brace, .. } => brace.start,
+            Self::StrayBlock(span) | Self::TooDeep(span) => span.start,
+            Self::OpenQuote { quote } => quote.start,
+        }
+    }
+}
