@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Status(Status),
     /// Say what is wrong with configuration files; exit 0 unless there is an error, then 1.
     Check(Check),
+    /// Show a director at work on this machine: three web servers, one of which fails and comes back.
+    Demo(crate::demo::DemoArgs),
     /// Part of a running director.
     #[command(name = director::child::CHILD_SUBCOMMAND, hide = true)]
     Child {

@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod demo;
 mod status;
 
 use std::process::ExitCode;
@@ -34,6 +35,13 @@ fn main() -> ExitCode {
         Some(Command::Run(options)) => run(&options),
         Some(Command::Status(options)) => status::print(&options),
         Some(Command::Check(options)) => check::run(&options),
+        Some(Command::Demo(options)) => match demo::run(&options) {
+            Ok(code) => code,
+            Err(error) => {
+                eprintln!("lvsd demo: {error:#}");
+                Exit::Fatal.into()
+            }
+        },
         Some(Command::Child { role, parent }) => match role.as_str() {
             "checker" => director::checker::run(parent).into(),
             "proxy" => director::proxy::run(parent).into(),
