@@ -222,6 +222,11 @@ impl Connections {
         self.flows.insert(key, connection);
     }
 
+    /// Has the flow been [doubted](Self::doubt).
+    pub(crate) fn is_doubted(&self, key: &FlowKey) -> bool {
+        self.doubted.contains(key)
+    }
+
     /// The flow's entry is gone at once.
     pub(crate) fn drop_flow(&mut self, key: &FlowKey) {
         self.doubted.remove(key);
@@ -231,6 +236,35 @@ impl Connections {
     /// The entries of servers for which `gone` holds are dropped.
     pub(crate) fn drop_of(&mut self, gone: impl Fn(&Server) -> bool) {
         self.flows.retain(|_, connection| !gone(&connection.server));
+    }
+
+    /// The kernel tells that a server has this many connections at `now`: that may tell which of
+    /// those in doubt are gone.
+    pub(crate) fn settle(&mut self, server: Server, total: u64, now: Duration) {
+        let (mut alive, mut unsure) = (0, 0);
+        for (key, connection) in self.flows.iter().filter(|(_, c)| c.server == server) {
+            if self.doubted.contains(key) {
+                return;
+            }
+            match connection.timer.life(now) {
+                Life::Alive => alive += 1,
+                Life::Unsure => unsure += 1,
+                Life::Dead => {}
+            }
+        }
+        if unsure == 0 {
+            return;
+        }
+        if total == alive {
+            self.flows
+                .retain(|_, c| c.server != server || c.timer.life(now) == Life::Alive);
+        } else if total == alive + unsure {
+            for connection in self.flows.values_mut().filter(|c| c.server == server) {
+                if connection.timer.life(now) == Life::Unsure {
+                    connection.timer.fires = now.saturating_add(Duration::from_nanos(1));
+                }
+            }
+        }
     }
 
     /// Active and inactive connections of a server; those in doubt count.
@@ -290,6 +324,18 @@ impl Connections {
         );
         self.current.insert(key, id);
         id
+    }
+
+    /// A flow went to this server although its template may have been gone: there is one now, the
+    /// old or a new one. The old one's timer may be the one of a template re-armed.
+    pub(crate) fn renew_doubtful(&mut self, id: TemplateId, timeout: Duration, now: Duration) {
+        if let Some(template) = self.templates.get_mut(&id) {
+            let old = template.timer.timeout;
+            let mut timer = Timer::set(timeout.max(old).max(REARMED), now);
+            timer.fires = now.saturating_add(timeout.min(old).min(REARMED));
+            template.timer = timer;
+            template.doubtful = false;
+        }
     }
 
     /// A new connection has come under this template: its timer starts again.

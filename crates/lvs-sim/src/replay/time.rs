@@ -1,0 +1,73 @@
+//! Waits, and the counts told after events.
+
+use std::time::Duration;
+
+use super::Replay;
+use crate::connections::Server;
+use crate::trace::{CountRow, Fault};
+
+/// Time.
+impl Replay<'_> {
+    pub(super) fn wait(&mut self, sec: f64, chg: &[CountRow]) -> Result<(), Fault> {
+        let waited = Duration::try_from_secs_f64(sec).map_err(|_| Fault::Wait(sec))?;
+        self.now = self.now.checked_add(waited).ok_or(Fault::TimeOverflow)?;
+        for service in self.services.values_mut().filter(|service| service.exists) {
+            // The housekeeping of a long wait, run by run.
+            while let Some(due) = service.pool.poll_timeout().filter(|due| *due <= self.now) {
+                service.pool.handle_timeout(due);
+            }
+        }
+        self.take_counts(chg)?;
+        for (key, service) in self.services.iter().filter(|(_, service)| service.exists) {
+            for destination in service.pool.destinations() {
+                let server = Server {
+                    service: *key,
+                    id: destination.id,
+                };
+                self.connections
+                    .settle(server, destination.total_conns(), self.now);
+            }
+        }
+        let templates_gone = self.connections.advance(self.now);
+        // After the counts: whatever went last during the wait saw the lowest total.
+        for server in templates_gone {
+            if let Some(service) = self.services.get_mut(&server.service) {
+                service.pool.unbind_template(server.id);
+            }
+        }
+        self.recount_removed();
+        Ok(())
+    }
+
+    pub(super) fn take_counts(&mut self, chg: &[CountRow]) -> Result<(), Fault> {
+        for CountRow(name, dest, active, inactive) in chg {
+            let (_, service) = self.service(name)?;
+            let Some(id) = service.pool.find(dest.ip(), dest.port()) else {
+                return Err(Fault::NoDestination {
+                    svc: name.clone(),
+                    dest: *dest,
+                });
+            };
+            service.pool.restate(id, *active, *inactive);
+        }
+        Ok(())
+    }
+
+    /// Removed destinations are not told of; their counts come from the connections followed.
+    pub(super) fn recount_removed(&mut self) {
+        for (key, service) in &mut self.services {
+            let removed: Vec<_> = service
+                .pool
+                .removed()
+                .iter()
+                .filter(|d| d.total_conns() > 0)
+                .map(|d| d.id)
+                .collect();
+            for id in removed {
+                let server = Server { service: *key, id };
+                let (active, inactive) = self.connections.count(server, self.now);
+                service.pool.restate(id, active, inactive);
+            }
+        }
+    }
+}
