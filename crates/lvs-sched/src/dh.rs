@@ -35,3 +35,28 @@ impl Scheduler for DestinationHash {
             .map(|d| d.id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{edit, flow_to, pick_for, picks, pool, remove};
+    use crate::{SchedulerKind, Settings};
+
+    #[test]
+    fn the_bucket_of_the_address_decides_alone() {
+        let mut pool = pool(
+            SchedulerKind::DestinationHash,
+            Settings::default(),
+            &[1, 9, 2],
+        );
+        // 10.0.0.1 has bucket 39; 39 modulo 3 is 0, the head.
+        assert_eq!(picks(&mut pool, 2), [3, 3]);
+        edit(&mut pool, 3, 0);
+        assert_eq!(picks(&mut pool, 1), [0], "no fallback");
+        // 39 modulo 2 is 1, the second.
+        remove(&mut pool, 3);
+        assert_eq!(picks(&mut pool, 1), [1]);
+        remove(&mut pool, 1);
+        remove(&mut pool, 2);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 0);
+    }
+}

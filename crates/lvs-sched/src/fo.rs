@@ -31,3 +31,22 @@ pub(crate) fn heaviest<'a>(
             .id,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{edit, load, picks, pool};
+    use crate::{SchedulerKind, Settings};
+
+    #[test]
+    fn the_heaviest_takes_all() {
+        let mut pool = pool(SchedulerKind::Failover, Settings::default(), &[5, 7, 7, 2]);
+        load(&mut pool, 3, 1000, 1000);
+        assert_eq!(
+            picks(&mut pool, 2),
+            [3, 3],
+            "the first in the list of equals"
+        );
+        edit(&mut pool, 3, 0);
+        assert_eq!(picks(&mut pool, 1), [2]);
+    }
+}

@@ -73,3 +73,115 @@ impl Scheduler for LocalityLeastConnection {
         self.table.run(now, self.expiration);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{add, edit, flow_to, load, pick_for, pool, remove, server};
+    use crate::{DestinationConfig, Pool};
+
+    fn service(weights: &[u32]) -> Pool {
+        pool(
+            SchedulerKind::LocalityLeastConnection,
+            Settings::default(),
+            weights,
+        )
+    }
+
+    #[test]
+    fn an_address_keeps_its_server_until_it_is_hot() {
+        let mut pool = service(&[2, 2]);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 2);
+        load(&mut pool, 2, 2, 99);
+        assert_eq!(
+            pick_for(&mut pool, &flow_to(1, 0)),
+            2,
+            "as many active ones as weight"
+        );
+        assert_eq!(
+            pick_for(&mut pool, &flow_to(9, 0)),
+            1,
+            "another address goes elsewhere"
+        );
+        load(&mut pool, 2, 3, 0);
+        load(&mut pool, 1, 1, 0);
+        assert_eq!(
+            pick_for(&mut pool, &flow_to(1, 0)),
+            2,
+            "hot, but nobody is half idle"
+        );
+        load(&mut pool, 1, 0, 0);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 1);
+        load(&mut pool, 2, 0, 0);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 1, "and stays there");
+    }
+
+    #[test]
+    fn the_overloaded_mark_of_a_remembered_server_is_not_looked_at() {
+        let mut pool = service(&[1]);
+        let config = DestinationConfig {
+            weight: 9,
+            upper_threshold: 2,
+            lower_threshold: 0,
+        };
+        pool.edit(server(1), 8080, config).unwrap();
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 1);
+        load(&mut pool, 1, 2, 0);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 1);
+        assert_eq!(
+            pick_for(&mut pool, &flow_to(2, 0)),
+            0,
+            "a new address it does not get"
+        );
+    }
+
+    #[test]
+    fn a_server_that_comes_back_has_its_addresses_back() {
+        let mut pool = service(&[1, 1]);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 2);
+        assert_eq!(pick_for(&mut pool, &flow_to(2, 0)), 2);
+        remove(&mut pool, 2);
+        assert_eq!(
+            pick_for(&mut pool, &flow_to(2, 0)),
+            1,
+            "asked for meanwhile"
+        );
+        add(&mut pool, 3, 1);
+        add(&mut pool, 2, 1);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 2);
+        assert_eq!(pick_for(&mut pool, &flow_to(2, 0)), 1);
+        edit(&mut pool, 1, 0);
+        assert_eq!(
+            pick_for(&mut pool, &flow_to(2, 0)),
+            2,
+            "quiesced: the address moves"
+        );
+    }
+
+    #[test]
+    fn idle_addresses_are_forgotten_at_the_full_check() {
+        let mut pool = service(&[1, 1]);
+        pool.set_settings(Settings {
+            lblc_expiration: Duration::from_secs(600),
+            ..Settings::default()
+        });
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 2);
+        assert_eq!(pick_for(&mut pool, &flow_to(2, 1300)), 2);
+        load(&mut pool, 2, 0, 1);
+        for _ in 0..30 {
+            let due = pool.poll_timeout().unwrap();
+            pool.handle_timeout(due);
+        }
+        assert_eq!(pool.poll_timeout(), Some(Duration::from_secs(31 * 60)));
+        assert_eq!(
+            pick_for(&mut pool, &flow_to(1, 1800)),
+            1,
+            "forgotten, so chosen anew"
+        );
+        assert_eq!(
+            pick_for(&mut pool, &flow_to(2, 1800)),
+            2,
+            "used within ten minutes"
+        );
+    }
+}

@@ -137,3 +137,100 @@ impl ServerSet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{add, flow_to, load, pick_for, pool, remove, server};
+    use crate::{DestinationConfig, Pool};
+
+    /// Servers 1 to 3 of weight 2; sets shrink after 100 s.
+    fn service() -> Pool {
+        let settings = Settings {
+            lblcr_expiration: Duration::from_secs(100),
+            ..Settings::default()
+        };
+        pool(
+            SchedulerKind::LocalityLeastConnectionReplicated,
+            settings,
+            &[2, 2, 2],
+        )
+    }
+
+    #[test]
+    fn a_hot_set_grows_and_the_least_loaded_member_serves() {
+        let mut pool = service();
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 3);
+        load(&mut pool, 3, 3, 0);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 2, "joins");
+        load(&mut pool, 2, 1, 0);
+        assert_eq!(
+            pick_for(&mut pool, &flow_to(1, 0)),
+            2,
+            "not 1, which is idle but no member"
+        );
+        load(&mut pool, 3, 0, 1);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 3);
+    }
+
+    #[test]
+    fn a_set_that_did_not_change_loses_its_most_loaded_member() {
+        let mut pool = service();
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 3);
+        load(&mut pool, 3, 3, 0);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 10)), 2);
+        load(&mut pool, 3, 0, 9);
+        load(&mut pool, 2, 0, 8);
+        assert_eq!(
+            pick_for(&mut pool, &flow_to(1, 110)),
+            2,
+            "at 100 s it may stay"
+        );
+        load(&mut pool, 2, 0, 10);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 111)), 3, "2 has left");
+        load(&mut pool, 3, 0, 99);
+        assert_eq!(
+            pick_for(&mut pool, &flow_to(1, 300)),
+            3,
+            "the last member stays"
+        );
+    }
+
+    #[test]
+    fn the_overloaded_mark_is_honoured() {
+        let mut pool = service();
+        let config = DestinationConfig {
+            weight: 2,
+            upper_threshold: 1,
+            lower_threshold: 0,
+        };
+        pool.edit(server(3), 8080, config).unwrap();
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 3);
+        load(&mut pool, 3, 1, 0);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 2);
+    }
+
+    #[test]
+    fn a_removed_member_keeps_its_seat_and_can_be_the_one_to_go() {
+        let mut pool = service();
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 3);
+        load(&mut pool, 3, 3, 0);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 2);
+        load(&mut pool, 2, 1, 0);
+        remove(&mut pool, 3);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 2);
+        add(&mut pool, 3, 2);
+        load(&mut pool, 3, 0, 0);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), 3, "back in its seat");
+        load(&mut pool, 3, 2, 0);
+        remove(&mut pool, 3);
+        assert_eq!(
+            pick_for(&mut pool, &flow_to(1, 101)),
+            2,
+            "3 goes for good, the most loaded"
+        );
+        add(&mut pool, 3, 2);
+        load(&mut pool, 3, 0, 0);
+        assert_eq!(pick_for(&mut pool, &flow_to(1, 101)), 2);
+    }
+}

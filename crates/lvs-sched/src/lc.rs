@@ -20,3 +20,30 @@ impl Scheduler for LeastConnection {
             .map(|d| d.id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{load, picks, pool};
+    use crate::{SchedulerKind, Settings};
+
+    #[test]
+    fn an_active_connection_weighs_256_inactive_ones() {
+        let mut pool = pool(
+            SchedulerKind::LeastConnection,
+            Settings::default(),
+            &[9, 1, 0],
+        );
+        assert_eq!(
+            picks(&mut pool, 1),
+            [2],
+            "the first in the list of equals, never the quiesced"
+        );
+        load(&mut pool, 2, 1, 0);
+        load(&mut pool, 1, 0, 255);
+        assert_eq!(picks(&mut pool, 1), [1]);
+        load(&mut pool, 1, 0, 256);
+        assert_eq!(picks(&mut pool, 1), [2]);
+        load(&mut pool, 1, 0, 257);
+        assert_eq!(picks(&mut pool, 1), [2]);
+    }
+}

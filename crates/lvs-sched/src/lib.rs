@@ -56,6 +56,8 @@ pub mod pool;
 pub mod registry;
 pub mod scheduler;
 pub mod settings;
+#[cfg(test)]
+mod testing;
 
 pub mod dh;
 pub mod fo;

@@ -133,3 +133,74 @@ fn fill(places: &mut Vec<u32>, list: &[Destination]) {
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{edit, picks, pool, server};
+
+    /// The places of servers 1, 2, 3 … of these weights, by server number.
+    fn numbers(weights: &[u32]) -> Vec<usize> {
+        let mut destinations = Destinations::default();
+        for (number, weight) in (1..).zip(weights) {
+            let config = crate::DestinationConfig::with_weight(*weight);
+            destinations.insert(server(number), 8080, &config);
+        }
+        let mut places = Vec::new();
+        fill(&mut places, destinations.listed());
+        places
+            .iter()
+            .map(|position| weights.len() - *position as usize)
+            .collect()
+    }
+
+    #[test]
+    fn the_table_is_the_kernels() {
+        let table = numbers(&[1, 2, 3]);
+        assert_eq!(table[..12], [2, 3, 1, 3, 1, 2, 2, 3, 2, 1, 3, 2]);
+        let held = |number| table.iter().filter(|n| **n == number).count();
+        assert_eq!([held(1), held(2), held(3)], [682, 1364, 2047]);
+        // 203.0.113.9 with port 12345 has place 3754.
+        let flags = SchedulerFlags {
+            port: true,
+            fallback: false,
+        };
+        let mut pool = pool(SchedulerKind::Maglev, flags, &[1, 2, 3]);
+        assert_eq!(picks(&mut pool, 1), [table[3754] as u8]);
+    }
+
+    #[test]
+    fn offsets_and_skips_are_the_kernels() {
+        for (number, offset, skip) in [(1, 1843, 1748), (2, 3411, 1322), (3, 3679, 267)] {
+            let name = hash::fold(server(number)).wrapping_add(8080);
+            assert_eq!(hash::sip13(name, KEY1) % PLACES, offset);
+            assert_eq!(hash::sip13(name, KEY2) % (PLACES - 1) + 1, skip);
+        }
+    }
+
+    #[test]
+    fn an_edit_to_0_keeps_the_places_an_add_with_0_has_none() {
+        let flags = SchedulerFlags {
+            fallback: true,
+            port: false,
+        };
+        let mut pool = pool(SchedulerKind::Maglev, flags, &[1, 1]);
+        let [home] = picks(&mut pool, 1)[..] else {
+            panic!("one pick")
+        };
+        edit(&mut pool, home, 0);
+        assert_eq!(picks(&mut pool, 1), [3 - home], "falls back to the other");
+        pool.set_settings(SchedulerFlags::default());
+        assert_eq!(picks(&mut pool, 1), [0], "the places are still its own");
+        assert!(numbers(&[0, 1]).iter().all(|number| *number == 2));
+        assert!(numbers(&[0, 0]).is_empty());
+    }
+
+    #[test]
+    fn very_unequal_weights_are_cut_to_six_bits() {
+        let table = numbers(&[1, 1000]);
+        let held = table.iter().filter(|number| **number == 1).count();
+        // 1000 >> 4 is 62 turns to 1.
+        assert_eq!(held, 4093 / 63);
+    }
+}

@@ -20,3 +20,28 @@ impl Scheduler for NeverQueue {
             .map(|d| d.id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{load, picks, pool};
+    use crate::{SchedulerKind, Settings};
+
+    #[test]
+    fn an_idle_one_is_taken_whatever_its_weight() {
+        let mut pool = pool(SchedulerKind::NeverQueue, Settings::default(), &[50, 1, 0]);
+        load(&mut pool, 2, 0, 99);
+        assert_eq!(
+            picks(&mut pool, 1),
+            [2],
+            "the first without active connections"
+        );
+        load(&mut pool, 2, 1, 0);
+        assert_eq!(picks(&mut pool, 1), [1]);
+        load(&mut pool, 1, 20, 0);
+        assert_eq!(
+            picks(&mut pool, 1),
+            [1],
+            "nobody idle: as sed, 21 / 50 is less than 2 / 1"
+        );
+    }
+}

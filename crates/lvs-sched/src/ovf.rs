@@ -22,3 +22,20 @@ impl Scheduler for Overflow {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{load, picks, pool};
+    use crate::{SchedulerKind, Settings};
+
+    #[test]
+    fn one_takes_a_connection_more_than_its_weight() {
+        let mut pool = pool(SchedulerKind::Overflow, Settings::default(), &[2, 3]);
+        load(&mut pool, 2, 3, 50);
+        assert_eq!(picks(&mut pool, 1), [2]);
+        load(&mut pool, 2, 4, 0);
+        assert_eq!(picks(&mut pool, 1), [1]);
+        load(&mut pool, 1, 3, 0);
+        assert_eq!(picks(&mut pool, 1), [0], "all are full");
+    }
+}

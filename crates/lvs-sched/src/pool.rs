@@ -317,3 +317,181 @@ fn check(config: &DestinationConfig) -> Result<(), PoolError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{add, edit, flow, pool, remove, server};
+
+    fn list(pool: &Pool) -> Vec<String> {
+        pool.destinations()
+            .iter()
+            .map(|d| d.socket_addr().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn added_at_the_head_edited_in_place() {
+        let mut pool = pool(SchedulerKind::RoundRobin, Settings::default(), &[1, 1, 1]);
+        let order = ["192.168.0.3:8080", "192.168.0.2:8080", "192.168.0.1:8080"];
+        assert_eq!(list(&pool), order);
+        edit(&mut pool, 1, 5);
+        assert_eq!(list(&pool), order);
+        remove(&mut pool, 2);
+        add(&mut pool, 2, 1);
+        assert_eq!(
+            list(&pool),
+            ["192.168.0.2:8080", "192.168.0.3:8080", "192.168.0.1:8080"]
+        );
+    }
+
+    #[test]
+    fn one_that_returns_has_its_counts_its_mark_and_its_id() {
+        let mut pool = pool(SchedulerKind::RoundRobin, Settings::default(), &[1, 1]);
+        let limited = DestinationConfig {
+            weight: 3,
+            upper_threshold: 2,
+            lower_threshold: 0,
+        };
+        let id = pool.edit(server(1), 8080, limited).unwrap();
+        pool.bind(id);
+        pool.bind(id);
+        pool.activate(id);
+        remove(&mut pool, 1);
+        assert!(!pool.is_available(id));
+        assert_eq!(
+            pool.destination(id).unwrap().active_conns,
+            1,
+            "it keeps counting"
+        );
+        assert_eq!(pool.add(server(1), 8080, limited), Ok(id));
+        let back = pool.destination(id).unwrap();
+        assert_eq!(
+            (back.active_conns, back.inactive_conns, back.overloaded),
+            (1, 1, true)
+        );
+        remove(&mut pool, 1);
+        pool.add(
+            server(1),
+            8080,
+            DestinationConfig {
+                upper_threshold: 3,
+                ..limited
+            },
+        )
+        .unwrap();
+        assert!(
+            !pool.destination(id).unwrap().overloaded,
+            "back with a higher limit"
+        );
+    }
+
+    #[test]
+    fn the_last_weight_is_that_of_the_add_or_of_an_edit_above_0() {
+        let mut pool = pool(SchedulerKind::RoundRobin, Settings::default(), &[4]);
+        let last = |pool: &Pool| pool.destinations()[0].last_weight;
+        edit(&mut pool, 1, 0);
+        assert_eq!(last(&pool), 4);
+        edit(&mut pool, 1, 7);
+        assert_eq!(last(&pool), 7);
+        remove(&mut pool, 1);
+        add(&mut pool, 1, 0);
+        assert_eq!(last(&pool), 0);
+    }
+
+    #[test]
+    fn changes_that_the_kernel_refuses() {
+        let mut pool = pool(SchedulerKind::RoundRobin, Settings::default(), &[1]);
+        let config = DestinationConfig::default();
+        let add = pool.add(server(1), 8080, config).unwrap_err();
+        assert_eq!(add.to_string(), "destination 192.168.0.1:8080 exists");
+        let edit = pool.edit(server(2), 8080, config).unwrap_err();
+        assert_eq!(edit.to_string(), "no destination 192.168.0.2:8080");
+        assert_eq!(pool.remove(server(2), 8080), Err(edit));
+        let lower = DestinationConfig {
+            lower_threshold: 1,
+            ..config
+        };
+        let error = pool.add(server(2), 8080, lower).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "lower threshold 1 is above upper threshold 0"
+        );
+        let heavy = DestinationConfig::with_weight(MAX_WEIGHT + 1);
+        assert_eq!(
+            pool.edit(server(1), 8080, heavy),
+            Err(PoolError::Weight(MAX_WEIGHT + 1))
+        );
+        assert_eq!(pool.destinations().len(), 1);
+    }
+
+    #[test]
+    fn stale_ids_and_counts_below_0_are_harmless() {
+        let mut pool = pool(SchedulerKind::RoundRobin, Settings::default(), &[1]);
+        let id = pool.find(server(1), 8080).unwrap();
+        pool.unbind(id);
+        pool.deactivate(id);
+        pool.unbind_template(id);
+        let stale = DestinationId {
+            slot: 77,
+            generation: 0,
+        };
+        pool.bind(stale);
+        assert!(pool.destination(stale).is_none());
+        let counts = |d: &Destination| (d.active_conns, d.inactive_conns, d.persist_conns);
+        assert_eq!(counts(&pool.destinations()[0]), (0, 1, 0));
+    }
+
+    #[test]
+    fn many_idle_removed_ones_are_forgotten_the_oldest_first_busy_ones_never() {
+        use crate::destinations::IDLE_REMOVED_KEPT;
+        let mut pool = pool(SchedulerKind::RoundRobin, Settings::default(), &[]);
+        let config = DestinationConfig::default();
+        let mut ids = Vec::new();
+        for port in 0..IDLE_REMOVED_KEPT as u16 + 10 {
+            let id = pool.add(server(1), port, config).unwrap();
+            if port == 0 {
+                pool.bind(id);
+            }
+            pool.remove(server(1), port).unwrap();
+            ids.push(id);
+        }
+        assert_eq!(pool.removed().len(), IDLE_REMOVED_KEPT + 1);
+        assert_eq!(
+            pool.add(server(1), 0, config),
+            Ok(ids[0]),
+            "busy, so it was kept"
+        );
+        assert!(pool.destination(ids[1]).is_none());
+        assert!(pool.destination(ids[9]).is_none());
+        assert!(pool.destination(ids[10]).is_some());
+        let again = pool.add(server(1), 1, config).unwrap();
+        assert!(
+            !ids.contains(&again),
+            "a forgotten id is not given out again"
+        );
+        pool.bind(ids[1]);
+        assert_eq!(pool.destination(again).unwrap().total_conns(), 0);
+    }
+
+    #[test]
+    fn avoiding_falls_back_to_wlc_where_the_scheduler_has_one_answer_only() {
+        let mut pool = pool(SchedulerKind::SourceHash, Settings::default(), &[1, 1, 1]);
+        let home = pool.pick(&flow()).unwrap();
+        let others: Vec<_> = pool
+            .destinations()
+            .iter()
+            .map(|d| d.id)
+            .filter(|id| *id != home)
+            .collect();
+        assert_eq!(pool.pick_avoiding(&flow(), &[home]), Some(others[0]));
+        pool.bind(others[0]);
+        assert_eq!(pool.pick_avoiding(&flow(), &[home, home]), Some(others[1]));
+        assert_eq!(
+            pool.pick_avoiding(&flow(), &[home, others[0], others[1]]),
+            None
+        );
+        assert_eq!(pool.pick_avoiding(&flow(), &[]), Some(home));
+        assert_eq!(pool.pick(&flow()), Some(home), "nothing is left of it");
+    }
+}

@@ -41,3 +41,57 @@ impl Scheduler for RoundRobin {
         Some(chosen.id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{add, edit, picks, pool, remove};
+    use crate::{SchedulerKind, Settings};
+
+    #[test]
+    fn the_one_added_last_comes_first_and_weights_do_not_matter() {
+        let mut pool = pool(SchedulerKind::RoundRobin, Settings::default(), &[1, 50, 2]);
+        assert_eq!(picks(&mut pool, 7), [3, 2, 1, 3, 2, 1, 3]);
+    }
+
+    #[test]
+    fn one_added_at_the_head_waits_for_the_next_round() {
+        let mut pool = pool(SchedulerKind::RoundRobin, Settings::default(), &[1, 1, 1]);
+        assert_eq!(picks(&mut pool, 1), [3]);
+        add(&mut pool, 4, 1);
+        assert_eq!(picks(&mut pool, 4), [2, 1, 4, 3]);
+    }
+
+    #[test]
+    fn after_the_removal_of_the_last_choice_its_successor_is_next() {
+        let mut pool = pool(
+            SchedulerKind::RoundRobin,
+            Settings::default(),
+            &[1, 1, 1, 1],
+        );
+        assert_eq!(picks(&mut pool, 2), [4, 3]);
+        remove(&mut pool, 3);
+        assert_eq!(picks(&mut pool, 2), [2, 1]);
+        remove(&mut pool, 4);
+        assert_eq!(picks(&mut pool, 2), [2, 1]);
+    }
+
+    #[test]
+    fn after_the_removal_of_the_head_the_new_head_is_next() {
+        let mut pool = pool(SchedulerKind::RoundRobin, Settings::default(), &[1, 1, 1]);
+        assert_eq!(picks(&mut pool, 1), [3]);
+        remove(&mut pool, 3);
+        assert_eq!(picks(&mut pool, 2), [2, 1]);
+    }
+
+    #[test]
+    fn quiesced_ones_are_passed_by_and_a_failed_round_moves_nothing() {
+        let mut pool = pool(SchedulerKind::RoundRobin, Settings::default(), &[1, 0, 1]);
+        assert_eq!(picks(&mut pool, 3), [3, 1, 3]);
+        edit(&mut pool, 3, 0);
+        edit(&mut pool, 1, 0);
+        assert_eq!(picks(&mut pool, 2), [0, 0]);
+        edit(&mut pool, 3, 1);
+        edit(&mut pool, 2, 1);
+        assert_eq!(picks(&mut pool, 1), [2]);
+    }
+}

@@ -17,3 +17,27 @@ impl Scheduler for ShortestExpectedDelay {
         least::least_loaded(destinations.listed(), least::expected_delay).map(|d| d.id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{load, picks, pool};
+    use crate::{SchedulerKind, Settings};
+
+    #[test]
+    fn the_new_connection_is_counted_in_and_inactive_ones_are_not() {
+        let mut pool = pool(
+            SchedulerKind::ShortestExpectedDelay,
+            Settings::default(),
+            &[4, 1],
+        );
+        assert_eq!(picks(&mut pool, 1), [1], "idle, but four times as fast");
+        load(&mut pool, 1, 3, 1000);
+        assert_eq!(
+            picks(&mut pool, 1),
+            [2],
+            "equal delays: the first in the list"
+        );
+        load(&mut pool, 2, 1, 0);
+        assert_eq!(picks(&mut pool, 1), [1]);
+    }
+}

@@ -76,3 +76,86 @@ impl Scheduler for SourceHash {
         self.flags = settings.flags;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Protocol;
+    use crate::testing::{edit, flow, pick_for, picks, pool, remove, server};
+
+    fn numbers(weights: &[u32]) -> Vec<usize> {
+        let mut destinations = Destinations::default();
+        for (number, weight) in (1..).zip(weights) {
+            let config = crate::DestinationConfig::with_weight(*weight);
+            destinations.insert(server(number), 8080, &config);
+        }
+        let mut hash = SourceHash::default();
+        hash.update(&destinations, Change::Started);
+        // Position 0 is the one added last.
+        hash.buckets
+            .iter()
+            .map(|position| weights.len() - position)
+            .collect()
+    }
+
+    #[test]
+    fn buckets_go_round_by_weight_from_the_head() {
+        assert_eq!(
+            numbers(&[1, 2, 3])[..12],
+            [3, 3, 3, 2, 2, 1, 3, 3, 3, 2, 2, 1]
+        );
+        assert_eq!(
+            numbers(&[1, 0, 2])[..8],
+            [3, 3, 2, 1, 3, 3, 2, 1],
+            "a quiesced one has buckets"
+        );
+        assert!(
+            numbers(&[5, 300]).iter().all(|number| *number == 2),
+            "a round beyond the table"
+        );
+    }
+
+    #[test]
+    fn the_port_counts_if_asked_for() {
+        // 203.0.113.9 has bucket 64, with port 12345 bucket 159.
+        let flags = SchedulerFlags {
+            port: true,
+            fallback: false,
+        };
+        let mut with_port = pool(SchedulerKind::SourceHash, flags, &[1, 2, 3]);
+        let mut without = pool(SchedulerKind::SourceHash, Settings::default(), &[1, 2, 3]);
+        assert_eq!(picks(&mut without, 1), [numbers(&[1, 2, 3])[64] as u8]);
+        assert_eq!(picks(&mut with_port, 1), [numbers(&[1, 2, 3])[159] as u8]);
+        let udp = Flow {
+            protocol: Protocol::Udp,
+            ..flow()
+        };
+        assert_eq!(
+            pick_for(&mut with_port, &udp),
+            numbers(&[1, 2, 3])[159] as u8
+        );
+    }
+
+    #[test]
+    fn fallback_tries_the_double_of_the_bucket_first() {
+        let weights = [1, 1, 1, 1, 1];
+        // Bucket 64 is 1's, bucket 128 is 2's.
+        assert_eq!((numbers(&weights)[64], numbers(&weights)[128]), (1, 2));
+        let mut pool = pool(SchedulerKind::SourceHash, Settings::default(), &weights);
+        assert_eq!(picks(&mut pool, 1), [1]);
+        edit(&mut pool, 1, 0);
+        assert_eq!(picks(&mut pool, 1), [0], "without fallback it is refused");
+        pool.set_settings(SchedulerFlags {
+            fallback: true,
+            port: false,
+        });
+        assert_eq!(picks(&mut pool, 1), [2]);
+        edit(&mut pool, 2, 0);
+        // Bucket 129 is 1's again, bucket 130 is 5's.
+        assert_eq!(picks(&mut pool, 1), [5]);
+        for number in 1..=5 {
+            remove(&mut pool, number);
+        }
+        assert_eq!(picks(&mut pool, 1), [0]);
+    }
+}

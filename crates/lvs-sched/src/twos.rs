@@ -67,3 +67,48 @@ fn drawn(list: &[Destination], mut number: u64) -> Option<&Destination> {
         number == 0
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+    use crate::testing::{load, picks, pool};
+
+    #[test]
+    fn a_seed_makes_a_sequence() {
+        let settings = |seed| Settings {
+            seed,
+            ..Settings::default()
+        };
+        let sequence = |seed| {
+            picks(
+                &mut pool(SchedulerKind::PowerOfTwo, settings(seed), &[1, 2, 3]),
+                40,
+            )
+        };
+        assert_eq!(sequence(1), sequence(1));
+        assert_ne!(sequence(1), sequence(2));
+    }
+
+    #[test]
+    fn a_draw_follows_the_weights_with_one_chance_more_for_the_first() {
+        let pool = pool(SchedulerKind::PowerOfTwo, Settings::default(), &[1, 0, 3]);
+        let drawn = |number| drawn(pool.destinations(), number).unwrap().weight;
+        assert_eq!(
+            [drawn(0), drawn(1), drawn(2), drawn(3), drawn(4)],
+            [3, 3, 3, 3, 1]
+        );
+    }
+
+    #[test]
+    fn the_less_loaded_of_two_wins() {
+        let mut pool = pool(SchedulerKind::PowerOfTwo, Settings::default(), &[1, 1]);
+        load(&mut pool, 1, 100, 0);
+        let busy = picks(&mut pool, 300)
+            .iter()
+            .filter(|number| **number == 1)
+            .count();
+        // Only if both draws hit it: one chance in nine.
+        assert!((15..60).contains(&busy), "{busy}");
+    }
+}

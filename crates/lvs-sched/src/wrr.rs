@@ -119,3 +119,146 @@ fn heaviest_free(list: &[Destination]) -> i64 {
 fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing::{add, edit, load, picks, pool, server};
+    use crate::{DestinationConfig, Pool, Settings};
+
+    /// Servers 1, 2, 3 of weights 4, 2, 6.
+    fn service() -> Pool {
+        pool(
+            SchedulerKind::WeightedRoundRobin,
+            Settings::default(),
+            &[4, 2, 6],
+        )
+    }
+
+    #[test]
+    fn a_service_built_up_begins_with_a_flat_round() {
+        let mut pool = service();
+        assert_eq!(picks(&mut pool, 11), [3, 2, 1, 3, 3, 1, 3, 2, 1, 3, 3]);
+    }
+
+    #[test]
+    fn a_service_switched_over_begins_at_the_top() {
+        let mut pool = pool(SchedulerKind::RoundRobin, Settings::default(), &[4, 2, 6]);
+        pool.set_scheduler(SchedulerKind::WeightedRoundRobin, Duration::ZERO);
+        assert_eq!(picks(&mut pool, 8), [3, 3, 1, 3, 2, 1, 3, 3]);
+    }
+
+    #[test]
+    fn the_same_scheduler_again_changes_nothing() {
+        let mut pool = service();
+        assert_eq!(picks(&mut pool, 4), [3, 2, 1, 3]);
+        pool.set_scheduler(SchedulerKind::WeightedRoundRobin, Duration::ZERO);
+        assert_eq!(picks(&mut pool, 4), [3, 1, 3, 2]);
+    }
+
+    #[test]
+    fn every_edit_sends_the_walk_to_the_head_on_the_same_level() {
+        let mut pool = service();
+        assert_eq!(picks(&mut pool, 8), [3, 2, 1, 3, 3, 1, 3, 2]);
+        // On the lowest level, with 1 still to come.
+        edit(&mut pool, 2, 2);
+        assert_eq!(picks(&mut pool, 4), [3, 2, 1, 3]);
+    }
+
+    #[test]
+    fn overloaded_ones_lose_their_turns() {
+        let mut pool = service();
+        let config = DestinationConfig {
+            weight: 6,
+            upper_threshold: 5,
+            lower_threshold: 0,
+        };
+        pool.edit(server(3), 8080, config).unwrap();
+        load(&mut pool, 3, 5, 0);
+        assert_eq!(picks(&mut pool, 6), [2, 1, 1, 2, 1, 1]);
+        load(&mut pool, 1, 9, 0);
+        assert_eq!(
+            picks(&mut pool, 3),
+            [2, 1, 1],
+            "others' connections are no matter"
+        );
+    }
+
+    #[test]
+    fn nobody_to_choose() {
+        let mut pool = pool(SchedulerKind::WeightedRoundRobin, Settings::default(), &[]);
+        assert_eq!(picks(&mut pool, 2), [0, 0]);
+        add(&mut pool, 1, 0);
+        assert_eq!(picks(&mut pool, 2), [0, 0]);
+        add(&mut pool, 2, 3);
+        assert_eq!(picks(&mut pool, 2), [2, 2]);
+    }
+
+    /// The walk, round by round as the kernel goes it, without skipping.
+    fn slow_pick(this: &mut WeightedRoundRobin, list: &[Destination]) -> Option<DestinationId> {
+        if this.top <= 0 {
+            return None;
+        }
+        let started_at = this.last;
+        let (mut position, mut stop) = (this.last, None);
+        let (mut last_pass, mut restarted) = (false, false);
+        loop {
+            for (here, d) in list.iter().enumerate().skip(position.map_or(0, |p| p + 1)) {
+                if !d.overloaded && weight(d) >= this.level {
+                    this.last = Some(here);
+                    return Some(d.id);
+                }
+                if stop == Some(here) {
+                    this.last = Some(here);
+                    return None;
+                }
+            }
+            position = None;
+            this.level -= this.step;
+            if this.level <= 0 {
+                this.level = this.top;
+                if last_pass || started_at.is_none() {
+                    this.last = None;
+                    return None;
+                }
+                restarted = true;
+            }
+            last_pass = this.level <= this.step;
+            if last_pass && restarted && started_at.is_some() {
+                stop = started_at;
+            }
+        }
+    }
+
+    proptest::proptest! {
+        /// Skipping rounds changes neither the choice nor the state left behind.
+        #[test]
+        fn skipping_rounds_is_invisible(
+            servers in proptest::collection::vec((0..40u32, proptest::bool::weighted(0.4)), 1..7),
+            factor in 1..5u32,
+            last in 0..8usize,
+            level in 0..200i64,
+        ) {
+            let mut destinations = Destinations::default();
+            for (number, (weight, overloaded)) in (1..).zip(&servers) {
+                let config = DestinationConfig::with_weight(weight * factor);
+                let id = destinations.insert(server(number), 80, &config);
+                destinations.get_mut(id).unwrap().overloaded = *overloaded;
+            }
+            let mut fast = WeightedRoundRobin::default();
+            fast.update(&destinations, Change::Started);
+            fast.last = last.checked_sub(1).filter(|last| *last < servers.len());
+            if fast.top > 0 {
+                fast.level = level % fast.top + 1;
+            }
+            let mut slow = WeightedRoundRobin { last: fast.last, ..fast };
+            for _ in 0..20 {
+                let expected = slow_pick(&mut slow, destinations.listed());
+                proptest::prop_assert_eq!(fast.pick(&destinations, &crate::testing::flow()), expected);
+                proptest::prop_assert_eq!((fast.last, fast.level), (slow.last, slow.level));
+            }
+        }
+    }
+}

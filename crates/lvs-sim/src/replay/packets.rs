@@ -8,7 +8,7 @@ use super::Replay;
 use crate::connections::{Connection, FlowKey, Life, Server};
 use crate::service::ServiceKey;
 use crate::tcp_state::TcpState;
-use crate::trace::{Answer, CountRow, Direction, Fault, OpenLine, PacketLine};
+use crate::trace::{Answer, CountRow, Direction, Fault, ForwardName, OpenLine, PacketLine};
 
 /// A flow of the trace.
 #[derive(Clone, Copy, Debug)]
@@ -246,7 +246,12 @@ impl<'a> Replay<'a> {
 
     fn pass_to_entry(&mut self, packet: &ClientPacket<'_>, server: Server, endpoint: SocketAddr) {
         let there = self.is_there(&server);
-        let passed = packet.fwd.unwrap_or_else(|| packet.got.flatten().is_some());
+        // What goes into a tunnel is not seen again.
+        let passed = match packet.fwd {
+            _ if self.tunnels(&server) => there,
+            Some(passed) => passed,
+            None => packet.got.flatten().is_some(),
+        };
         if passed {
             self.connections
                 .packet(&packet.key, false, packet.flags, self.now, &self.timeouts);
@@ -265,6 +270,16 @@ impl<'a> Replay<'a> {
     fn is_there(&self, server: &Server) -> bool {
         let service = self.services.get(&server.service);
         service.is_some_and(|service| service.exists && service.pool.is_available(server.id))
+    }
+
+    /// Is the server behind a tunnel.
+    fn tunnels(&self, server: &Server) -> bool {
+        let service = self.services.get(&server.service);
+        let destination = service.and_then(|service| service.pool.destination(server.id));
+        destination.is_some_and(|d| {
+            let forward = self.forwarding.get(&(server.service, d.socket_addr()));
+            forward == Some(&ForwardName::Tun)
+        })
     }
 
     /// The service that a packet asking for a new entry goes to.
