@@ -3,8 +3,8 @@
 //! # Design
 //! The demo is an outsider to the director. It writes a keepalived.conf, starts `lvsd run` on it as
 //! a user would, and knows what happens only from the control socket and from the answers that its
-//! own load gets through the balancer. So it shows the real thing, and doubles as a smoke test: what
-//! it promises and does not see makes it exit with 1.
+//! own load gets through the balancer. So it shows the real thing, and doubles as a smoke test:
+//! what it promises and does not see makes it exit with 1.
 //!
 //! [`story`] decides what happens when, [`servers`], [`load`] and [`process`] make it happen,
 //! [`watch`] sees it, [`narrate`] tells it, [`summary`] judges it.

@@ -17,7 +17,8 @@ fn demo(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a demo to its end with its files in `folder`; returns standard output, standard error, and the exit code.
+/// Runs a demo to its end with its files in `folder`; returns standard output, standard error, and
+/// the exit code.
 fn told(folder: &std::path::Path, arguments: &[&str]) -> (String, String, Option<i32>) {
     let output = demo(arguments)
         .env("TMPDIR", folder)

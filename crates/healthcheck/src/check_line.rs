@@ -2,8 +2,9 @@
 //!
 //! # Design
 //!
-//! The words are keepalived's, exactly, because operators search for them. They are thin on reasons; a driver should
-//! put the [`Failure`] of the evidence beside them, as a field of the log record.
+//! The words are keepalived's, exactly, because operators search for them. They are thin on
+//! reasons; a driver should put the [`Failure`] of the evidence beside them, as a field of the log
+//! record.
 
 use crate::quorum::ServerId;
 use crate::schedule::Output;

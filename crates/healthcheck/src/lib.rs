@@ -1,18 +1,21 @@
 //! Health checks for load balancers: pure schedules and verdicts, thin probes.
 //!
-//! The crate answers one question: which real servers of a virtual service should get traffic now? It does so in the
-//! terms of keepalived.conf (`delay_loop`, `retry`, `alpha`, `quorum`, `inhibit_on_failure`, …) in three layers:
+//! The crate answers one question: which real servers of a virtual service should get traffic now?
+//! It does so in the terms of keepalived.conf (`delay_loop`, `retry`, `alpha`, `quorum`,
+//! `inhibit_on_failure`, …) in three layers:
 //!
-//! 1. A **probe** ([`probe`]) asks one server once and returns an [`Outcome`], within one deadline for all of it.
+//! 1. A **probe** ([`probe`]) asks one server once and returns an [`Outcome`], within one deadline
+//!    for all of it.
 //! 2. A **schedule** ([`Schedule`]) decides when to probe, and turns outcomes into a [`Verdict`].
-//! 3. A **virtual server** ([`VirtualServer`]) turns the verdicts of all checks of all its real servers into a wished
-//!    pool of servers with weights, and tells what has to be announced to whom.
+//! 3. A **virtual server** ([`VirtualServer`]) turns the verdicts of all checks of all its real
+//!    servers into a wished pool of servers with weights, and tells what has to be announced to
+//!    whom.
 //!
-//! Layers 2 and 3 are plain state machines: no socket, no clock, no task. They can be driven by any runtime, and by
-//! tests in virtual time.
+//! Layers 2 and 3 are plain state machines: no socket, no clock, no task. They can be driven by any
+//! runtime, and by tests in virtual time.
 //!
-//! What it refuses to do: read a configuration file, talk to IPVS, run scripts, send mail. It says what should be done;
-//! its caller does it.
+//! What it refuses to do: read a configuration file, talk to IPVS, run scripts, send mail. It says
+//! what should be done; its caller does it.
 //!
 //! ```
 //! use healthcheck::{

@@ -1,14 +1,15 @@
 //! Probes: ask one server once, on tokio.
 //!
-//! [`Probe::run`] does one step of a check and returns its [`Outcome`]. It never fails in another way, and never takes
-//! longer than the check's timeout.
+//! [`Probe::run`] does one step of a check and returns its [`Outcome`]. It never fails in another
+//! way, and never takes longer than the check's timeout.
 //!
 //! # Design
 //!
-//! A probe decides as little as it can: what goes out and whether an answer is good is the business of
-//! [`dialogue`](crate::dialogue). One deadline covers all of a probe, from the socket to the last byte of the body;
-//! keepalived's `connect_timeout` starts anew with each stage, so that a server that drips holds its checker for long.
-//! A probe runs in the caller's task and spawns nothing: dropping the future ends all of it, socket included.
+//! A probe decides as little as it can: what goes out and whether an answer is good is the business
+//! of [`dialogue`](crate::dialogue). One deadline covers all of a probe, from the socket to the
+//! last byte of the body; keepalived's `connect_timeout` starts anew with each stage, so that a
+//! server that drips holds its checker for long. A probe runs in the caller's task and spawns
+//! nothing: dropping the future ends all of it, socket included.
 
 use std::future::Future;
 use std::io;

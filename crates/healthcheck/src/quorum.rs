@@ -1,29 +1,35 @@
-//! One virtual service's pool: which real servers get traffic, with which weight, and what has to be announced.
+//! One virtual service's pool: which real servers get traffic, with which weight, and what has to
+//! be announced.
 //!
 //! [`VirtualServer`] takes verdicts of checks and changes of weight. It keeps the *wished pool*
-//! ([`VirtualServer::pool`]), a function of its state, and a queue of [`Output`]s: changes of that pool, notifications,
-//! and log lines in keepalived's words, in the order in which keepalived does them.
+//! ([`VirtualServer::pool`]), a function of its state, and a queue of [`Output`]s: changes of that
+//! pool, notifications, and log lines in keepalived's words, in the order in which keepalived does
+//! them.
 //!
 //! The rules, all from keepalived.conf(5) and its observed behaviour:
 //!
 //! - A real server is up while all of its checks are up, and always when it has none.
-//! - The alive weight is the sum of the weights of the servers that are up. The quorum is gained when it reaches
-//!   `quorum + hysteresis`, and lost when it falls below `quorum - hysteresis` or to 0.
-//! - A server that goes down leaves the pool, or stays with weight 0 if it has `inhibit_on_failure`.
-//! - While the quorum is lost and there is a sorry server, the sorry server alone is in the pool (real servers with
-//!   `inhibit_on_failure` stay with weight 0). Without a sorry server, those that are up stay.
+//! - The alive weight is the sum of the weights of the servers that are up. The quorum is gained
+//!   when it reaches `quorum + hysteresis`, and lost when it falls below `quorum - hysteresis` or
+//!   to 0.
+//! - A server that goes down leaves the pool, or stays with weight 0 if it has
+//!   `inhibit_on_failure`.
+//! - While the quorum is lost and there is a sorry server, the sorry server alone is in the pool
+//!   (real servers with `inhibit_on_failure` stay with weight 0). Without a sorry server, those
+//!   that are up stay.
 //! - At the start the quorum counts as lost. Servers that start up are added in silence.
 //!
 //! # Design
 //!
-//! The pool is derived, never edited: each call compares the pool before with the pool after, so the [`Output::Pool`]
-//! entries cannot drift from what [`VirtualServer::pool`] says. A driver may perform them one by one, or reconcile with
-//! the wished pool as a whole and ignore them. They come before the lines and notifications of the same call, so that a
-//! script finds the pool changed; and those that join come before those that leave, so that performing them in order
-//! never empties the pool on the way from one that is not empty to another.
+//! The pool is derived, never edited: each call compares the pool before with the pool after, so
+//! the [`Output::Pool`] entries cannot drift from what [`VirtualServer::pool`] says. A driver may
+//! perform them one by one, or reconcile with the wished pool as a whole and ignore them. They come
+//! before the lines and notifications of the same call, so that a script finds the pool changed;
+//! and those that join come before those that leave, so that performing them in order never empties
+//! the pool on the way from one that is not empty to another.
 //!
-//! Servers are named by what keepalived tells them apart by, protocol, address and port ([`ServerId`]), so that a
-//! reload matches old and new by itself.
+//! Servers are named by what keepalived tells them apart by, protocol, address and port
+//! ([`ServerId`]), so that a reload matches old and new by itself.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -47,7 +53,8 @@ mod output;
 pub struct PoolEntry {
     /// The server.
     pub server: ServerId,
-    /// Whether it is there as a real server or as the sorry server, which may have another forwarding method.
+    /// Whether it is there as a real server or as the sorry server, which may have another
+    /// forwarding method.
     pub role: Role,
     /// Its weight; 0 means that it gets no new connections.
     pub weight: u32,
@@ -68,7 +75,8 @@ pub enum Role {
 pub struct ServerState {
     /// Which one.
     pub server: ServerId,
-    /// Its weight, also while it is down: the configured one, or what [`VirtualServer::set_weight`] made of it.
+    /// Its weight, also while it is down: the configured one, or what [`VirtualServer::set_weight`]
+    /// made of it.
     pub weight: u32,
     /// The weight of the configuration.
     pub configured_weight: u32,
@@ -93,8 +101,8 @@ pub struct Snapshot {
 ///
 /// - What comes in: [`handle_verdict`](Self::handle_verdict), [`set_weight`](Self::set_weight),
 ///   [`reconfigure`](Self::reconfigure), [`shutdown`](Self::shutdown).
-/// - What goes out: [`poll_output`](Self::poll_output); drain it after creating the machine and after each call of the
-///   first group.
+/// - What goes out: [`poll_output`](Self::poll_output); drain it after creating the machine and
+///   after each call of the first group.
 /// - Getters: [`pool`](Self::pool), [`snapshot`](Self::snapshot) and the rest.
 ///
 /// It has no deadlines. See the crate documentation for an example.
@@ -147,7 +155,8 @@ impl Server {
 type Pool = BTreeMap<(Role, ServerId), u32>;
 
 impl VirtualServer {
-    /// A service that starts now. The outputs add the servers whose checks all start up, then tell about the quorum.
+    /// A service that starts now. The outputs add the servers whose checks all start up, then tell
+    /// about the quorum.
     pub fn new(config: VirtualServerConfig) -> Self {
         let mut this = Self::empty(config);
         this.change(Pool::new(), Self::start);
@@ -182,9 +191,10 @@ impl VirtualServer {
 
     /// A service that goes on from a [`VirtualServer::snapshot`] made in an earlier process.
     ///
-    /// What did not change since is not announced again. The [`Output::Pool`] changes start from an empty pool, because
-    /// this machine does not know what its predecessor managed to do. Differences between `config` and the snapshot
-    /// are treated as by [`VirtualServer::reconfigure`].
+    /// What did not change since is not announced again. The [`Output::Pool`] changes start from an
+    /// empty pool, because this machine does not know what its predecessor managed to do.
+    /// Differences between `config` and the snapshot are treated as by
+    /// [`VirtualServer::reconfigure`].
     pub fn restored(config: VirtualServerConfig, snapshot: &Snapshot) -> Self {
         let mut this = Self::empty(config);
         this.quorum_up = snapshot.quorum_up;
@@ -224,7 +234,8 @@ impl VirtualServer {
         servers
     }
 
-    /// The verdict of one check. Says nothing if it is not news, and ignores servers and checks it does not know.
+    /// The verdict of one check. Says nothing if it is not news, and ignores servers and checks it
+    /// does not know.
     pub fn handle_verdict(&mut self, server: ServerId, check: CheckId, verdict: Verdict) {
         if !self.shut_down {
             self.change(self.wished(), |this| {
@@ -268,8 +279,9 @@ impl VirtualServer {
         self.settle_quorum();
     }
 
-    /// A new weight for a real server, from a checker that measures it. Ignored if it is not news or the server is
-    /// unknown. A later [`reconfigure`](Self::reconfigure) keeps it unless the configured weight changes.
+    /// A new weight for a real server, from a checker that measures it. Ignored if it is not news
+    /// or the server is unknown. A later [`reconfigure`](Self::reconfigure) keeps it unless the
+    /// configured weight changes.
     pub fn set_weight(&mut self, server: ServerId, weight: u32) {
         if !self.shut_down {
             self.change(self.wished(), |this| {
@@ -297,9 +309,10 @@ impl VirtualServer {
 
     /// Takes over a new configuration of the same service.
     ///
-    /// Servers are matched by id, checks by id within their server; what matches keeps its verdict. A check that is new
-    /// starts with its `initial` verdict. A server that is new joins as at a start, in silence. A server that is gone
-    /// leaves, and is announced as down if it was up. A changed weight is announced, and so is a change of quorum.
+    /// Servers are matched by id, checks by id within their server; what matches keeps its verdict.
+    /// A check that is new starts with its `initial` verdict. A server that is new joins as at a
+    /// start, in silence. A server that is gone leaves, and is announced as down if it was up. A
+    /// changed weight is announced, and so is a change of quorum.
     pub fn reconfigure(&mut self, config: VirtualServerConfig) {
         if !self.shut_down {
             self.change(self.wished(), |this| this.take_over(config));
@@ -342,7 +355,8 @@ impl VirtualServer {
                 }
                 _ => {}
             }
-            // A weight that a checker has set stays unless the configured one is another than before.
+            // A weight that a checker has set stays unless the configured one is another than
+            // before.
             server.weight = known.weight;
             if server.configured_weight != known.configured_weight {
                 reweighted.push((server.id, server.configured_weight));
@@ -381,8 +395,8 @@ impl VirtualServer {
         self.settle_quorum();
     }
 
-    /// Ends the service: everything leaves the pool. With `omega`, what was up is announced as down. Later calls do
-    /// nothing.
+    /// Ends the service: everything leaves the pool. With `omega`, what was up is announced as
+    /// down. Later calls do nothing.
     pub fn shutdown(&mut self) {
         if !self.shut_down {
             self.change(self.wished(), Self::end);
@@ -421,10 +435,12 @@ impl VirtualServer {
         self.outputs.pop_front()
     }
 
-    /// The wished pool: real servers in the order of the configuration, then the sorry server if it is wished.
+    /// The wished pool: real servers in the order of the configuration, then the sorry server if it
+    /// is wished.
     ///
-    /// Empty after [`shutdown`](Self::shutdown). A sorry server may have the same id as a real server; then both
-    /// entries are here, and the sorry server's should win while its weight is not 0.
+    /// Empty after [`shutdown`](Self::shutdown). A sorry server may have the same id as a real
+    /// server; then both entries are here, and the sorry server's should win while its weight is
+    /// not 0.
     pub fn pool(&self) -> impl Iterator<Item = PoolEntry> {
         let sorry_on = self.sorry_is_on();
         let real = self.servers.iter().filter_map(move |server| {
@@ -522,7 +538,8 @@ impl VirtualServer {
         u64::from(self.config.quorum.saturating_sub(self.config.hysteresis))
     }
 
-    /// Compares the alive weight with the thresholds and performs the change of quorum, if there is one.
+    /// Compares the alive weight with the thresholds and performs the change of quorum, if there is
+    /// one.
     fn settle_quorum(&mut self) {
         let weight = self.alive_weight();
         if self.quorum_up && (weight == 0 || weight < self.down_threshold()) {
@@ -608,8 +625,8 @@ impl VirtualServer {
             .collect()
     }
 
-    /// Does `work`, and tells how the pool differs from `before` ahead of all that `work` tells: members that join or
-    /// change, then those that leave.
+    /// Does `work`, and tells how the pool differs from `before` ahead of all that `work` tells:
+    /// members that join or change, then those that leave.
     fn change(&mut self, before: Pool, work: impl FnOnce(&mut Self)) {
         let told = std::mem::take(&mut self.outputs);
         work(self);

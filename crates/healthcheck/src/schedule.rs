@@ -1,7 +1,8 @@
 //! One check's life in time: when to probe, and what a row of outcomes means.
 //!
-//! [`Schedule`] knows `delay_loop`, `retry`, `delay_before_retry`, `warmup` and `alpha`. It starts probes by an output,
-//! takes their outcomes, and says when its verdict changes. It never reads a clock and never opens a socket.
+//! [`Schedule`] knows `delay_loop`, `retry`, `delay_before_retry`, `warmup` and `alpha`. It starts
+//! probes by an output, takes their outcomes, and says when its verdict changes. It never reads a
+//! clock and never opens a socket.
 //!
 //! | phase | in the pool | after a success | after a failure |
 //! |---|---|---|---|
@@ -10,15 +11,17 @@
 //! | proven | yes | stays, next probe after `delay_loop` | `retry` more tries, `delay_before_retry` apart; then down |
 //! | down | no | proven: [`Verdict::Up`] | stays, next probe after `delay_loop` |
 //!
-//! With several steps (urls of an HTTP check) they follow one another, and "a success" above is the success of the last
-//! one: all have to pass. A step that failed is tried again by itself, then the rest follows.
+//! With several steps (urls of an HTTP check) they follow one another, and "a success" above is the
+//! success of the last one: all have to pass. A step that failed is tried again by itself, then the
+//! rest follows.
 //!
 //! # Design
 //!
-//! A check holds one deadline or one running probe, never both, so nothing can fire after a change of state. Probes are
-//! numbered, and an outcome that carries another number than that of the running probe is ignored: a driver need not
-//! be careful about outcomes that cross an abort on their way. The next deadline is counted from the moment the driver
-//! reports, so a driver that was late, or a machine that slept, never causes a burst of probes that caught up.
+//! A check holds one deadline or one running probe, never both, so nothing can fire after a change
+//! of state. Probes are numbered, and an outcome that carries another number than that of the
+//! running probe is ignored: a driver need not be careful about outcomes that cross an abort on
+//! their way. The next deadline is counted from the moment the driver reports, so a driver that was
+//! late, or a machine that slept, never causes a burst of probes that caught up.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -30,15 +33,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::verdict::{Evidence, Outcome, Verdict};
 
-/// How long after the start the earliest first probe comes; the random part of `warmup` is added to it.
+/// How long after the start the earliest first probe comes; the random part of `warmup` is added to
+/// it.
 const START_DELAY: Duration = Duration::from_secs(1);
 
-/// What a [`Schedule`] goes by: the values of a checker in the configuration, with inheritance and defaults resolved.
+/// What a [`Schedule`] goes by: the values of a checker in the configuration, with inheritance and
+/// defaults resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleConfig {
     /// Time from one probe to the next while nothing is wrong, and while the check is down.
     ///
-    /// Default 60 s. Zero probes without a pause and is for tests. Source: keepalived.conf(5) `delay_loop`.
+    /// Default 60 s. Zero probes without a pause and is for tests. Source: keepalived.conf(5)
+    /// `delay_loop`.
     pub delay_loop: Duration,
     /// How many more tries a proven server gets after a failure before the check turns down.
     ///
@@ -46,13 +52,14 @@ pub struct ScheduleConfig {
     pub retry: u32,
     /// Time from a failure to the next try while tries are left.
     ///
-    /// Default 1 s, for HTTP and SSL checks 3 s. A check of several steps waits for `delay_loop` if that is longer,
-    /// as keepalived does. Source: keepalived.conf(5) `delay_before_retry`.
+    /// Default 1 s, for HTTP and SSL checks 3 s. A check of several steps waits for `delay_loop` if
+    /// that is longer, as keepalived does. Source: keepalived.conf(5) `delay_before_retry`.
     pub delay_before_retry: Duration,
-    /// Width of the random part of the delay before the first probe, which comes 1 s to 1 s + `warmup` after the
-    /// start. It spreads the load of many checks that start together.
+    /// Width of the random part of the delay before the first probe, which comes 1 s to 1 s +
+    /// `warmup` after the start. It spreads the load of many checks that start together.
     ///
-    /// Default `delay_loop`; zero probes exactly 1 s after the start. Source: keepalived.conf(5) `warmup`.
+    /// Default `delay_loop`; zero probes exactly 1 s after the start. Source: keepalived.conf(5)
+    /// `warmup`.
     pub warmup: Duration,
     /// Start down and prove fitness by a success, instead of being trusted until the first failure.
     ///
@@ -92,8 +99,8 @@ pub enum Period {
     /// From the end of the last probe: the pause between probes is constant. All network checks.
     #[default]
     FromEnd,
-    /// From the start of the last probe: the rhythm is constant. A probe that takes longer than `delay_loop` is
-    /// followed by the next at once. Script checks (`MISC_CHECK`).
+    /// From the start of the last probe: the rhythm is constant. A probe that takes longer than
+    /// `delay_loop` is followed by the next at once. Script checks (`MISC_CHECK`).
     FromStart,
 }
 
@@ -104,8 +111,8 @@ pub struct ProbeId(u64);
 /// What the driver of a [`Schedule`] has to do, in the order in which it is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Start this step of the check now. Its outcome, within a deadline of the driver's own, goes to
-    /// [`Schedule::handle_outcome`] with the same id.
+    /// Start this step of the check now. Its outcome, within a deadline of the driver's own, goes
+    /// to [`Schedule::handle_outcome`] with the same id.
     StartProbe {
         /// Which probe this is.
         probe: ProbeId,
@@ -117,7 +124,8 @@ pub enum Output {
         /// The probe that was running.
         probe: ProbeId,
     },
-    /// A probe ended. For logs and status; comes before the [`Output::VerdictChanged`] that it may lead to.
+    /// A probe ended. For logs and status; comes before the [`Output::VerdictChanged`] that it may
+    /// lead to.
     Probed(Evidence),
     /// The verdict is another one than before.
     VerdictChanged {
@@ -132,13 +140,15 @@ pub enum Output {
 ///
 /// The methods fall into four groups:
 ///
-/// - What comes in: [`handle_timeout`](Self::handle_timeout), [`handle_outcome`](Self::handle_outcome).
+/// - What comes in: [`handle_timeout`](Self::handle_timeout),
+///   [`handle_outcome`](Self::handle_outcome).
 /// - Commands: [`suspend`](Self::suspend), [`resume`](Self::resume).
 /// - What goes out: [`poll_output`](Self::poll_output), [`poll_timeout`](Self::poll_timeout).
 /// - Getters: all others. They change nothing.
 ///
-/// After any call of the first two groups, drain `poll_output` until it returns `None`, then arm a timer for
-/// `poll_timeout`. A `handle_timeout` that comes late, early, or twice is harmless. `now` must not go back.
+/// After any call of the first two groups, drain `poll_output` until it returns `None`, then arm a
+/// timer for `poll_timeout`. A `handle_timeout` that comes late, early, or twice is harmless. `now`
+/// must not go back.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -215,7 +225,8 @@ enum Activity {
     Suspended,
 }
 
-/// How far a check has got: enough to go on in another process, or with changed values, as if nothing had happened.
+/// How far a check has got: enough to go on in another process, or with changed values, as if
+/// nothing had happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// What is known about the server.
@@ -231,8 +242,8 @@ pub struct Progress {
 }
 
 impl Schedule {
-    /// A check that starts now. Its first probe comes 1 s plus a random part of `warmup` later; `seed` decides the
-    /// random part, so give every check another one.
+    /// A check that starts now. Its first probe comes 1 s plus a random part of `warmup` later;
+    /// `seed` decides the random part, so give every check another one.
     pub fn new(config: ScheduleConfig, now: Instant, seed: u64) -> Self {
         let mut rng = Pcg32::seed_from_u64(seed);
         let until = after(
@@ -256,12 +267,14 @@ impl Schedule {
         }
     }
 
-    /// A check that goes on from `progress`, made by [`Schedule::progress`] in an earlier process or with other values.
+    /// A check that goes on from `progress`, made by [`Schedule::progress`] in an earlier process
+    /// or with other values.
     ///
-    /// The verdict is the old one and nothing is said about it. The next probe comes when it was due, but no later
-    /// than `delay_loop` from now, and no later than 1 s from now, at random, if it was running or suspended. Counts
-    /// and steps that `config` does not know are cut down to it. Ids of probes begin anew: the caller sees to it that no
-    /// outcome of a probe of the old schedule comes in.
+    /// The verdict is the old one and nothing is said about it. The next probe comes when it was
+    /// due, but no later than `delay_loop` from now, and no later than 1 s from now, at random, if
+    /// it was running or suspended. Counts and steps that `config` does not know are cut down to
+    /// it. Ids of probes begin anew: the caller sees to it that no outcome of a probe of the old
+    /// schedule comes in.
     pub fn restored(config: ScheduleConfig, progress: &Progress, now: Instant, seed: u64) -> Self {
         let mut schedule = Self::new(config, now, seed);
         let delay = match progress.due_in {
@@ -297,7 +310,8 @@ impl Schedule {
         });
     }
 
-    /// The probe that [`Output::StartProbe`] named has ended. An outcome of any other probe is ignored.
+    /// The probe that [`Output::StartProbe`] named has ended. An outcome of any other probe is
+    /// ignored.
     pub fn handle_outcome(&mut self, now: Instant, probe: ProbeId, outcome: Outcome) {
         let Activity::Probing {
             probe: running,
@@ -349,8 +363,8 @@ impl Schedule {
         self.activity = Activity::Suspended;
     }
 
-    /// Goes on probing where it was suspended: the next probe comes within 1 s, at random. Does nothing if it is not
-    /// suspended.
+    /// Goes on probing where it was suspended: the next probe comes within 1 s, at random. Does
+    /// nothing if it is not suspended.
     pub fn resume(&mut self, now: Instant) {
         if matches!(self.activity, Activity::Suspended) {
             let until = after(now, up_to(&mut self.rng, START_DELAY));
@@ -364,7 +378,8 @@ impl Schedule {
         self.outputs.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due; `None` while a probe runs or the check is suspended.
+    /// When [`handle_timeout`](Self::handle_timeout) is due; `None` while a probe runs or the check
+    /// is suspended.
     ///
     /// Changed by every call that takes `&mut self`, `poll_output` excepted.
     #[must_use]

@@ -1,15 +1,16 @@
 //! What a probe found, and what a check concludes from it.
 //!
-//! An [`Outcome`] is one probe's result: a success with its latency, or a [`Failure`] with the reason. A [`Verdict`]
-//! is the conclusion of a whole check, drawn by [`Schedule`](crate::Schedule) after its retries. [`Evidence`] joins
-//! the two: the outcome that a verdict rests on.
+//! An [`Outcome`] is one probe's result: a success with its latency, or a [`Failure`] with the
+//! reason. A [`Verdict`] is the conclusion of a whole check, drawn by [`Schedule`](crate::Schedule)
+//! after its retries. [`Evidence`] joins the two: the outcome that a verdict rests on.
 //!
 //! # Design
 //!
-//! All of it is plain data that can be cloned, compared, sent to another process and kept for `status`. The errors of
-//! the operating system, of TLS and of HTTP libraries are none of these, so a probe turns them into a [`Failure`] at
-//! its edge: the cases an operator acts on differently get their own variant, the rest keeps the whole chain of
-//! causes as text ([`Cause`]), because the outermost message of such a chain rarely says what went wrong.
+//! All of it is plain data that can be cloned, compared, sent to another process and kept for
+//! `status`. The errors of the operating system, of TLS and of HTTP libraries are none of these, so
+//! a probe turns them into a [`Failure`] at its edge: the cases an operator acts on differently get
+//! their own variant, the rest keeps the whole chain of causes as text ([`Cause`]), because the
+//! outermost message of such a chain rarely says what went wrong.
 
 use std::error::Error;
 use std::fmt;
@@ -24,9 +25,11 @@ use crate::dialogue::digest::Md5Digest;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Fit: it answered as expected, or it has not been asked yet and is trusted until then (no `alpha`).
+    /// Fit: it answered as expected, or it has not been asked yet and is trusted until then (no
+    /// `alpha`).
     Up,
-    /// Unfit: the retries are used up, or it has not been asked yet and must prove itself first (`alpha`).
+    /// Unfit: the retries are used up, or it has not been asked yet and must prove itself first
+    /// (`alpha`).
     Down,
 }
 
@@ -91,7 +94,8 @@ pub enum Failure {
     /// Nothing listens on the port (`ECONNREFUSED`).
     #[error("connection refused")]
     Refused,
-    /// No way to the address (`EHOSTUNREACH`, `ENETUNREACH`), or a firewall on the way says no (`EACCES`, `EPERM`).
+    /// No way to the address (`EHOSTUNREACH`, `ENETUNREACH`), or a firewall on the way says no
+    /// (`EACCES`, `EPERM`).
     #[error("unreachable: {0}")]
     Unreachable(Cause),
     /// The connection broke after it was made (`ECONNRESET`, `EPIPE`).
@@ -105,8 +109,8 @@ pub enum Failure {
         /// How long the whole probe was allowed to take.
         limit: Duration,
     },
-    /// The source address, port, interface or mark that was asked for could not be used. The director is at fault,
-    /// not the real server.
+    /// The source address, port, interface or mark that was asked for could not be used. The
+    /// director is at fault, not the real server.
     #[error("cannot use the source that is configured: {0}")]
     Source(Cause),
     /// The TLS handshake failed.
@@ -154,7 +158,8 @@ pub enum Failure {
         /// What the operating system said.
         cause: Cause,
     },
-    /// The check cannot be run as it is configured, for example a path that no HTTP request can carry.
+    /// The check cannot be run as it is configured, for example a path that no HTTP request can
+    /// carry.
     #[error("check cannot be run: {0}")]
     Unusable(Cause),
 }
@@ -191,8 +196,8 @@ impl fmt::Display for Stage {
 pub struct Cause(String);
 
 impl Cause {
-    /// Keeps `error` and all that [`Error::source`] tells about it. A source that only repeats the tail of what is
-    /// there already is left out.
+    /// Keeps `error` and all that [`Error::source`] tells about it. A source that only repeats the
+    /// tail of what is there already is left out.
     pub fn of(error: &(dyn Error + 'static)) -> Self {
         let mut text = error.to_string();
         let mut next = error.source();
@@ -229,10 +234,11 @@ pub struct Evidence {
     pub step: u32,
     /// Failures in a row that led here, this one included; 0 after a success.
     ///
-    /// Counts as far as it matters for the verdict: a check that is down does not count on, it shows 1.
+    /// Counts as far as it matters for the verdict: a check that is down does not count on, it
+    /// shows 1.
     pub failures: u32,
-    /// How many more tries the check makes before it turns down; 0 after a success, when this failure decided, and
-    /// when the check was down already.
+    /// How many more tries the check makes before it turns down; 0 after a success, when this
+    /// failure decided, and when the check was down already.
     pub retries_left: u32,
 }
 

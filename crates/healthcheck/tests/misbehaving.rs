@@ -1,4 +1,5 @@
-//! Probes against small servers that do exactly one thing wrong, and against the kernel's own refusals.
+//! Probes against small servers that do exactly one thing wrong, and against the kernel's own
+//! refusals.
 //!
 //! Deadlines here are either far away or the very thing that is tested; no test looks at a clock.
 
@@ -485,8 +486,9 @@ async fn a_reset_instead_of_an_answer() {
     );
 }
 
-/// The server resets only when the probe has consumed what came before, because a reset overtakes what is still in the
-/// socket: it watches for that by the probe's own window, a body larger than all buffers on the way.
+/// The server resets only when the probe has consumed what came before, because a reset overtakes
+/// what is still in the socket: it watches for that by the probe's own window, a body larger than
+/// all buffers on the way.
 #[tokio::test]
 async fn a_reset_within_the_body() {
     let address = server(|mut stream| async move {
@@ -521,7 +523,8 @@ fn certificate() -> ServerConfig {
         .unwrap()
 }
 
-/// A TLS server that tells the server name it was asked for, answers, and closes without a close_notify.
+/// A TLS server that tells the server name it was asked for, answers, and closes without a
+/// close_notify.
 async fn tls_server(answer: &'static [u8]) -> (SocketAddr, oneshot::Receiver<Option<String>>) {
     let (tell, told) = oneshot::channel();
     let address = server(move |stream| async move {

@@ -28,8 +28,8 @@ pub(crate) struct Director {
 impl Director {
     /// Starts the program that this is on `config`, with its run folder and log in `folder`.
     ///
-    /// It gets its own process group, so that Ctrl-C reaches the demo alone, which then ends it in order; and it ends
-    /// with the demo whatever happens.
+    /// It gets its own process group, so that Ctrl-C reaches the demo alone, which then ends it in
+    /// order; and it ends with the demo whatever happens.
     pub(crate) fn start(folder: &Path, config: &Path) -> anyhow::Result<Self> {
         let run_dir = RunDir::find(Some(&folder.join("run")));
         let log = folder.join("lvsd.log");
@@ -115,8 +115,9 @@ mod parent_death {
     #[allow(unsafe_code)]
     pub(super) fn end_with_parent(command: &mut Command) {
         let prepare = || prctl::set_pdeathsig(Signal::SIGTERM).map_err(Into::into);
-        // SAFETY: between fork and exec only functions that are safe in signal handlers may be called. The closure
-        // makes one system call, and allocates nothing: an Errno converts to an io::Error without.
+        // SAFETY: between fork and exec only functions that are safe in signal handlers may be
+        // called. The closure makes one system call, and allocates nothing: an Errno converts to an
+        // io::Error without.
         unsafe {
             command.pre_exec(prepare);
         }

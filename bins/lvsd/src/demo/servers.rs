@@ -24,8 +24,8 @@ use super::config::NAMES;
 /// The header in which a server says its name.
 pub(crate) const NAME_HEADER: &str = "x-server";
 
-/// Where the ports of the service and of the servers are looked for: the first that is free, below the range that the
-/// kernel hands out to clients.
+/// Where the ports of the service and of the servers are looked for: the first that is free, below
+/// the range that the kernel hands out to clients.
 const SERVICE_PORTS: std::ops::Range<u16> = 8080..8180;
 const SERVER_PORTS: std::ops::Range<u16> = 9101..9401;
 
@@ -172,8 +172,9 @@ fn answer(name: &'static str, stream: TcpStream) {
 #[derive(Debug)]
 pub(crate) struct ServicePort {
     address: SocketAddr,
-    /// The director's listeners share their port (SO_REUSEPORT), so a bound socket could not keep a second demo of the
-    /// same user away. A name in the abstract namespace does, and vanishes with the process.
+    /// The director's listeners share their port (SO_REUSEPORT), so a bound socket could not keep a
+    /// second demo of the same user away. A name in the abstract namespace does, and vanishes with
+    /// the process.
     _claim: UnixListener,
 }
 

@@ -1,9 +1,10 @@
 //! What happens when: a server fails, is seen to be removed, comes back, is seen to be added.
 //!
 //! # Design
-//! Time and looks at the director come in, acts go out; nothing here sleeps or opens anything. The phases in which the
-//! spread of the load is measured begin when the director is *seen* to have changed its table, and end *before* the
-//! demo touches a server. So no request of the time between, when the two may disagree, is measured.
+//! Time and looks at the director come in, acts go out; nothing here sleeps or opens anything. The
+//! phases in which the spread of the load is measured begin when the director is *seen* to have
+//! changed its table, and end *before* the demo touches a server. So no request of the time
+//! between, when the two may disagree, is measured.
 
 use std::time::Duration;
 
@@ -138,7 +139,8 @@ impl Story {
         }
     }
 
-    /// Time has passed, and perhaps a look at the director is there. `now` counts from the start of the demo.
+    /// Time has passed, and perhaps a look at the director is there. `now` counts from the start of
+    /// the demo.
     ///
     /// # Errors
     ///

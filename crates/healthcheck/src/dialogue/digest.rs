@@ -1,15 +1,17 @@
-//! MD5 digests of HTTP bodies, as `genhash` prints them and `digest` in keepalived.conf expects them.
+//! MD5 digests of HTTP bodies, as `genhash` prints them and `digest` in keepalived.conf expects
+//! them.
 //!
-//! keepalived hashes *bytes of the connection*: everything after the first blank line, but no more than `Content-Length`
-//! bytes if the answer has a header spelled exactly so. For most answers that is the body. For a chunked one it is the
-//! framing too: sizes, line ends, trailers.
+//! keepalived hashes *bytes of the connection*: everything after the first blank line, but no more
+//! than `Content-Length` bytes if the answer has a header spelled exactly so. For most answers that
+//! is the body. For a chunked one it is the framing too: sizes, line ends, trailers.
 //!
 //! # Design
 //!
-//! Two hashes run side by side, both in constant memory. [`BodyDigest`] hashes the body as HTTP defines it, with
-//! chunks taken apart; content codings such as gzip are left as they are. [`WireDigest`] hashes what keepalived would,
-//! and is fed with the raw bytes of the connection. They agree unless the answer is chunked; a probe accepts either, so
-//! a digest made with `genhash` matches, and so does one made with `curl URL | md5sum`.
+//! Two hashes run side by side, both in constant memory. [`BodyDigest`] hashes the body as HTTP
+//! defines it, with chunks taken apart; content codings such as gzip are left as they are.
+//! [`WireDigest`] hashes what keepalived would, and is fed with the raw bytes of the connection.
+//! They agree unless the answer is chunked; a probe accepts either, so a digest made with `genhash`
+//! matches, and so does one made with `curl URL | md5sum`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,8 +22,8 @@ use thiserror::Error;
 
 /// An MD5 digest; displays as 32 lower-case hex digits, reads either case.
 ///
-/// MD5 tells a changed page from an unchanged one. It protects against accidents only, not against a server that wants
-/// to pass.
+/// MD5 tells a changed page from an unchanged one. It protects against accidents only, not against
+/// a server that wants to pass.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Md5Digest([u8; 16]);
@@ -133,7 +135,8 @@ pub struct WireDigest {
 
 #[derive(Clone, Debug)]
 enum WireState {
-    /// In the headers: the line so far, cut off once it is too long to be of interest, and the length announced.
+    /// In the headers: the line so far, cut off once it is too long to be of interest, and the
+    /// length announced.
     Head {
         line: Vec<u8>,
         content_length: Option<u64>,

@@ -1,13 +1,15 @@
 //! The HTTP request of a check, and the judgement of its answer.
 //!
-//! [`request_headers`] says which headers go out, in keepalived's order. [`Expectation`] says what a good answer is, and
-//! [`Judge`] measures one answer against it: first the status, then the body piece by piece, then the end.
+//! [`request_headers`] says which headers go out, in keepalived's order. [`Expectation`] says what
+//! a good answer is, and [`Judge`] measures one answer against it: first the status, then the body
+//! piece by piece, then the end.
 //!
 //! # Design
 //!
-//! Status and digest are judged at the end and both must pass, as in keepalived; the status is reported first because
-//! an error page never has the expected digest. A body is hashed and counted as it comes and never kept, so its length
-//! costs time but no memory. Regular expressions on bodies are not here yet.
+//! Status and digest are judged at the end and both must pass, as in keepalived; the status is
+//! reported first because an error page never has the expected digest. A body is hashed and counted
+//! as it comes and never kept, so its length costs time but no memory. Regular expressions on
+//! bodies are not here yet.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -60,8 +62,8 @@ impl fmt::Display for HttpVersion {
 
 /// The headers of a check's request, in the order in which keepalived sends them.
 ///
-/// `Host` is `virtualhost` if there is one, else the address that is asked, with its port unless that is the default of
-/// the scheme (80, with `tls` 443), an IPv6 address in brackets.
+/// `Host` is `virtualhost` if there is one, else the address that is asked, with its port unless
+/// that is the default of the scheme (80, with `tls` 443), an IPv6 address in brackets.
 pub fn request_headers(
     version: HttpVersion,
     virtualhost: Option<&str>,
@@ -208,8 +210,9 @@ impl fmt::Display for StatusSet {
 pub struct Expectation {
     /// Accepted status codes; default 200-299. Checked also when there is a digest.
     pub status: StatusSet,
-    /// MD5 of the body; default none. Either as HTTP sees the body or as `genhash` does, which differ for chunked
-    /// answers only: see [`digest`](super::digest). Source: keepalived.conf(5) `digest`.
+    /// MD5 of the body; default none. Either as HTTP sees the body or as `genhash` does, which
+    /// differ for chunked answers only: see [`digest`](super::digest). Source: keepalived.conf(5)
+    /// `digest`.
     pub digest: Option<Md5Digest>,
 }
 
@@ -256,8 +259,8 @@ impl<'a> Judge<'a> {
         self.received
     }
 
-    /// The answer is complete. `wire` is the digest as keepalived computes it, if it was computed; it is accepted as
-    /// well.
+    /// The answer is complete. `wire` is the digest as keepalived computes it, if it was computed;
+    /// it is accepted as well.
     ///
     /// # Errors
     ///

@@ -13,17 +13,20 @@ use crate::verdict::{Cause, Failure, Stage};
 /// The connection of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {
-    /// The server, or what stands in for it: keepalived.conf(5) `connect_ip`, `connect_port`, else the real server's
-    /// address and port.
+    /// The server, or what stands in for it: keepalived.conf(5) `connect_ip`, `connect_port`, else
+    /// the real server's address and port.
     pub address: SocketAddr,
     /// Source address and port; port 0 lets the kernel choose. Default the kernel's choice.
     ///
-    /// A fixed port makes the probe close its connections by a reset, because otherwise the port would be blocked for
-    /// a minute after each probe (TIME_WAIT). Source: keepalived.conf(5) `bindto`, `bind_port`.
+    /// A fixed port makes the probe close its connections by a reset, because otherwise the port
+    /// would be blocked for a minute after each probe (TIME_WAIT). Source: keepalived.conf(5)
+    /// `bindto`, `bind_port`.
     pub source: Option<SocketAddr>,
-    /// The interface to leave through. Default by route. Needs CAP_NET_RAW. Source: keepalived.conf(5) `bind_if`.
+    /// The interface to leave through. Default by route. Needs CAP_NET_RAW. Source:
+    /// keepalived.conf(5) `bind_if`.
     pub interface: Option<String>,
-    /// The firewall mark of the packets. Default none. Needs CAP_NET_ADMIN. Source: keepalived.conf(5) `fwmark`.
+    /// The firewall mark of the packets. Default none. Needs CAP_NET_ADMIN. Source:
+    /// keepalived.conf(5) `fwmark`.
     pub mark: Option<u32>,
     /// How long the whole probe may take, from connecting to the last byte. Default 5 s.
     ///
@@ -95,8 +98,9 @@ impl Connect {
     }
 }
 
-/// TCP lets a socket connect to itself if the kernel happens to choose the wanted port as the source. On loopback, a
-/// probe of a dead server in the ephemeral range would then succeed now and then.
+/// TCP lets a socket connect to itself if the kernel happens to choose the wanted port as the
+/// source. On loopback, a probe of a dead server in the ephemeral range would then succeed now and
+/// then.
 fn is_connected_to_itself(stream: &TcpStream) -> bool {
     matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
 }

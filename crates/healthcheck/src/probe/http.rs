@@ -39,7 +39,8 @@ pub struct HttpProbe {
     pub urls: Vec<Url>,
     /// Longest body that is accepted, in bytes. Default [`DEFAULT_BODY_LIMIT`], 64 MiB.
     ///
-    /// Bodies are never kept in memory; the limit bounds the work that a server without end can make.
+    /// Bodies are never kept in memory; the limit bounds the work that a server without end can
+    /// make.
     pub body_limit: u64,
 }
 
@@ -48,11 +49,12 @@ pub struct HttpProbe {
 pub struct Url {
     /// Path and query. A leading `/` is added if it is missing. Source: keepalived.conf(5) `path`.
     pub path: String,
-    /// The `Host` header; the address if `None`. keepalived takes the first that is given of: url, checker, real
-    /// server, virtual server. Source: keepalived.conf(5) `virtualhost`.
+    /// The `Host` header; the address if `None`. keepalived takes the first that is given of: url,
+    /// checker, real server, virtual server. Source: keepalived.conf(5) `virtualhost`.
     pub virtualhost: Option<String>,
-    /// The server name in the TLS handshake; none is sent if `None`. keepalived takes, with `enable_sni` or `sni_name`,
-    /// the first that is given of: `sni_name`, the virtual host of url, checker, virtual server.
+    /// The server name in the TLS handshake; none is sent if `None`. keepalived takes, with
+    /// `enable_sni` or `sni_name`, the first that is given of: `sni_name`, the virtual host of url,
+    /// checker, virtual server.
     pub sni: Option<String>,
     /// What a good answer is.
     pub expect: Expectation,
@@ -178,8 +180,8 @@ impl HttpProbe {
     }
 }
 
-/// Runs `work` while `connection` moves its bytes. The end of the connection alone decides nothing: `work` gets what
-/// is still on its way, or an error.
+/// Runs `work` while `connection` moves its bytes. The end of the connection alone decides nothing:
+/// `work` gets what is still on its way, or an error.
 async fn alongside<T>(connection: impl Future, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     tokio::select! {
@@ -235,8 +237,8 @@ fn http_failure(stage: Stage, received: u64, error: &hyper::Error) -> Failure {
 
 /// A stream that shows what is read from it to a [`WireDigest`].
 ///
-/// It also takes the end of the stream without a TLS close_notify for an end. Many servers leave it out; whether the
-/// answer was complete is seen from HTTP.
+/// It also takes the end of the stream without a TLS close_notify for an end. Many servers leave it
+/// out; whether the answer was complete is seen from HTTP.
 struct Tap<S> {
     stream: S,
     wire: Option<Arc<Mutex<WireDigest>>>,

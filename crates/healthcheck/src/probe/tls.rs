@@ -2,13 +2,14 @@
 //!
 //! # Design
 //!
-//! A check asks whether a server can do its work, not whether it is who it claims to be; real servers are addressed by
-//! IP address and often have self-signed, expired or foreign certificates. keepalived verifies nothing, and neither does
-//! [`TlsClient::accept_any`]. Signatures of the handshake are waved through too, because checking them refuses X.509 v1
-//! certificates and short RSA keys.
+//! A check asks whether a server can do its work, not whether it is who it claims to be; real
+//! servers are addressed by IP address and often have self-signed, expired or foreign certificates.
+//! keepalived verifies nothing, and neither does [`TlsClient::accept_any`]. Signatures of the
+//! handshake are waved through too, because checking them refuses X.509 v1 certificates and short
+//! RSA keys.
 //!
-//! rustls speaks TLS 1.2 and 1.3 with forward secrecy. A server that offers TLS 1.0 or 1.1 only, or RSA key exchange
-//! only, fails the handshake here where OpenSSL may pass it.
+//! rustls speaks TLS 1.2 and 1.3 with forward secrecy. A server that offers TLS 1.0 or 1.1 only, or
+//! RSA key exchange only, fails the handshake here where OpenSSL may pass it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -43,7 +44,8 @@ impl TlsClient {
         });
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            // Fails only for a provider without suites for TLS 1.2 and 1.3; ring has both, see the tests.
+            // Fails only for a provider without suites for TLS 1.2 and 1.3; ring has both, see the
+            // tests.
             .expect("ring has suites for TLS 1.2 and 1.3")
             .dangerous()
             .with_custom_certificate_verifier(verifier)
@@ -82,8 +84,8 @@ impl fmt::Debug for TlsClient {
     }
 }
 
-/// The cryptography behind TLS. Always passed on explicitly: with two providers in one program rustls would not know
-/// which to take.
+/// The cryptography behind TLS. Always passed on explicitly: with two providers in one program
+/// rustls would not know which to take.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
@@ -94,7 +96,8 @@ fn signature_schemes(provider: &CryptoProvider) -> Vec<SignatureScheme> {
         .supported_schemes()
 }
 
-/// The name for the handshake; an IP address is never sent. A port that a virtual host may carry is cut off.
+/// The name for the handshake; an IP address is never sent. A port that a virtual host may carry is
+/// cut off.
 fn server_name(peer: IpAddr, sni: Option<&str>) -> Result<ServerName<'static>, Failure> {
     let Some(name) = sni else {
         return Ok(ServerName::IpAddress(peer.into()));

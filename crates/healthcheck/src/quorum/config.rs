@@ -12,20 +12,23 @@ use crate::verdict::Verdict;
 pub struct VirtualServerConfig {
     /// How log lines call it: `[10.0.0.1]:tcp:80`, `[GROUP]:0`, `FWM 5`.
     pub name: Arc<str>,
-    /// The real servers, in the order of the configuration. A second one with the same id is ignored.
+    /// The real servers, in the order of the configuration. A second one with the same id is
+    /// ignored.
     pub servers: Vec<ServerConfig>,
     /// The server of last resort. Default none. Source: keepalived.conf(5) `sorry_server`.
     pub sorry_server: Option<SorryConfig>,
-    /// Alive weight at which the service counts as up. Default 1. A quorum above the sum of all weights is never
-    /// reached; keepalived lowers it while reading the configuration. Source: keepalived.conf(5) `quorum`.
+    /// Alive weight at which the service counts as up. Default 1. A quorum above the sum of all
+    /// weights is never reached; keepalived lowers it while reading the configuration. Source:
+    /// keepalived.conf(5) `quorum`.
     pub quorum: u32,
-    /// Distance of the two thresholds from `quorum`, against flapping. Default 0; should be less than `quorum`.
-    /// Source: keepalived.conf(5) `hysteresis`.
+    /// Distance of the two thresholds from `quorum`, against flapping. Default 0; should be less
+    /// than `quorum`. Source: keepalived.conf(5) `hysteresis`.
     pub hysteresis: u32,
-    /// Announce everything as down at a shutdown. Default false. Source: keepalived.conf(5) `omega`.
+    /// Announce everything as down at a shutdown. Default false. Source: keepalived.conf(5)
+    /// `omega`.
     pub omega: bool,
-    /// Announce real servers that are up from the start, too. Default false. Source: keepalived.conf(5)
-    /// `rs_init_notifies`.
+    /// Announce real servers that are up from the start, too. Default false. Source:
+    /// keepalived.conf(5) `rs_init_notifies`.
     pub notify_initial: bool,
 }
 
@@ -49,11 +52,11 @@ impl VirtualServerConfig {
 pub struct ServerConfig {
     /// Which one.
     pub id: ServerId,
-    /// Its share of the traffic and of the quorum, 0 to 65535 in keepalived. 0 keeps it in the pool without new
-    /// connections. Source: keepalived.conf(5) `weight`, default 1.
+    /// Its share of the traffic and of the quorum, 0 to 65535 in keepalived. 0 keeps it in the pool
+    /// without new connections. Source: keepalived.conf(5) `weight`, default 1.
     pub weight: u32,
-    /// Stay in the pool with weight 0 when down, so that established connections live on. Default false. Source:
-    /// keepalived.conf(5) `inhibit_on_failure`.
+    /// Stay in the pool with weight 0 when down, so that established connections live on. Default
+    /// false. Source: keepalived.conf(5) `inhibit_on_failure`.
     pub inhibit_on_failure: bool,
     /// Its checks; with none it is always up.
     pub checks: Vec<CheckConfig>,
@@ -76,9 +79,11 @@ impl ServerConfig {
 pub struct CheckConfig {
     /// Which one.
     pub id: CheckId,
-    /// The verdict it starts with: [`Schedule::verdict`](crate::Schedule::verdict) of its schedule, down with `alpha`.
+    /// The verdict it starts with: [`Schedule::verdict`](crate::Schedule::verdict) of its schedule,
+    /// down with `alpha`.
     ///
-    /// For a check that replaces another one on a reload, the verdict of its server avoids a needless change.
+    /// For a check that replaces another one on a reload, the verdict of its server avoids a
+    /// needless change.
     pub initial: Verdict,
 }
 
@@ -89,8 +94,8 @@ pub struct SorryConfig {
     pub id: ServerId,
     /// Its weight while it is in charge. keepalived uses 1 always.
     pub weight: u32,
-    /// Stay in the pool with weight 0 while it is not in charge. Default false. Source: keepalived.conf(5)
-    /// `sorry_server_inhibit`.
+    /// Stay in the pool with weight 0 while it is not in charge. Default false. Source:
+    /// keepalived.conf(5) `sorry_server_inhibit`.
     pub inhibit: bool,
 }
 

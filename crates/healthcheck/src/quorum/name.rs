@@ -60,8 +60,8 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// One check of a real server. The caller chooses the numbers; one number means one check per server, also across
-/// reloads, so a check that is replaced by a different one needs a new number.
+/// One check of a real server. The caller chooses the numbers; one number means one check per
+/// server, also across reloads, so a check that is replaced by a different one needs a new number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CheckId(pub u64);

@@ -1,7 +1,7 @@
 //! What a [`VirtualServer`](super::VirtualServer) tells its driver.
 //!
-//! Log lines are data ([`Said`]) that displays in keepalived's exact words, because operators search their logs for
-//! these. The same goes for the mail bodies of [`Notify::body`].
+//! Log lines are data ([`Said`]) that displays in keepalived's exact words, because operators
+//! search their logs for these. The same goes for the mail bodies of [`Notify::body`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -102,8 +102,9 @@ pub enum Notify {
 }
 
 impl Notify {
-    /// The body of keepalived's mail on this event of a virtual server, or of a real server that was removed or shut
-    /// down; `None` where the mail's body is the business of the check that decided.
+    /// The body of keepalived's mail on this event of a virtual server, or of a real server that
+    /// was removed or shut down; `None` where the mail's body is the business of the check that
+    /// decided.
     pub fn body(&self) -> Option<String> {
         match *self {
             Self::ServerUp { .. }

@@ -38,7 +38,8 @@ fn with_sorry(config: VirtualServerConfig) -> VirtualServerConfig {
     }
 }
 
-/// All outputs as text, drained: pool changes as `+2=3 ~2=0 -2`, lines without the service, notifications by name.
+/// All outputs as text, drained: pool changes as `+2=3 ~2=0 -2`, lines without the service,
+/// notifications by name.
 fn told(service: &mut VirtualServer) -> Vec<String> {
     std::iter::from_fn(|| service.poll_output())
         .map(|output| match output {
@@ -761,8 +762,8 @@ fn operation() -> impl Strategy<Value = Operation> {
 
 type Table = BTreeMap<(Role, ServerId), u32>;
 
-/// Performs the pool changes one by one, as a driver would, and insists that each makes sense. Returns the smallest
-/// number of members on the way.
+/// Performs the pool changes one by one, as a driver would, and insists that each makes sense.
+/// Returns the smallest number of members on the way.
 fn perform(table: &mut Table, service: &mut VirtualServer) -> Result<usize, TestCaseError> {
     let mut smallest = table.len();
     while let Some(output) = service.poll_output() {

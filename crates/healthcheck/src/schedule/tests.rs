@@ -66,7 +66,8 @@ impl Bench {
         (self.now - self.start, probe, step)
     }
 
-    /// One probe with this outcome; returns its time in seconds, its step, and the verdict if it changed.
+    /// One probe with this outcome; returns its time in seconds, its step, and the verdict if it
+    /// changed.
     fn probe(&mut self, outcome: Outcome) -> (u64, u32, Option<Verdict>) {
         let (at, probe, step) = self.start_probe();
         self.check.handle_outcome(self.now, probe, outcome.clone());
@@ -511,8 +512,9 @@ fn any_config() -> impl Strategy<Value = ScheduleConfig> {
 }
 
 proptest! {
-    /// The verdict turns up only by as many successes in a row, over the failed step and the rest, as there are steps
-    /// left; it turns down only after the retries; it never changes without a probe; probes never overlap.
+    /// The verdict turns up only by as many successes in a row, over the failed step and the rest,
+    /// as there are steps left; it turns down only after the retries; it never changes without a
+    /// probe; probes never overlap.
     #[test]
     fn verdicts_rest_on_probes(
         config in any_config(),
