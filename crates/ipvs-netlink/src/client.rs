@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use neli::consts::genl::CtrlAttr;
 
-use crate::codec::{Message, Messages, framed_length};
+use crate::codec::{Message, Messages, ParseError, framed_length};
 use crate::command::Command;
 use crate::connection::{ConnectionEntry, parse_lines};
 use crate::daemon::SyncDaemon;
@@ -95,10 +95,13 @@ impl<T: Transport> Client<T> {
             info = Some(Info::unpack(&message.generic()?.1)?);
             Ok(())
         })?;
-        info.ok_or(IpvsError::Malformed(missing(IPVS_INFO_ATTR_VERSION)))
+        info.ok_or_else(|| IpvsError::Malformed(missing(IPVS_INFO_ATTR_VERSION)))
     }
 
     /// All services, in the dataplane's order. No service is an empty list.
+    ///
+    /// Left out are services of protocols that IPVS does not balance. The kernel lets others than
+    /// ipvsadm and this crate add them, and never looks at them again.
     ///
     /// # Errors
     ///
@@ -108,8 +111,15 @@ impl<T: Transport> Client<T> {
             let attributes = message.generic()?.1;
             let attribute = attributes.find(IPVS_CMD_ATTR_SERVICE)?;
             let attribute = attribute.ok_or_else(|| missing(IPVS_CMD_ATTR_SERVICE))?;
-            Ok(ServiceEntry::unpack(&attribute.nested())?)
+            match ServiceEntry::unpack(&attribute.nested()) {
+                Err(ParseError::Value {
+                    kind: IPVS_SVC_ATTR_PROTOCOL,
+                    ..
+                }) => Ok(None),
+                entry => Ok(Some(entry?)),
+            }
         })
+        .map(|entries| entries.into_iter().flatten().collect())
     }
 
     /// One service.
@@ -125,7 +135,7 @@ impl<T: Transport> Client<T> {
             }
             Ok(())
         })?;
-        entry.ok_or(IpvsError::Malformed(missing(IPVS_CMD_ATTR_SERVICE)))
+        entry.ok_or_else(|| IpvsError::Malformed(missing(IPVS_CMD_ATTR_SERVICE)))
     }
 
     /// The destinations of a service in its order, the one added last first. A service that does
@@ -176,7 +186,7 @@ impl<T: Transport> Client<T> {
             timeouts = Some(Timeouts::unpack(&message.generic()?.1)?);
             Ok(())
         })?;
-        timeouts.ok_or(IpvsError::Malformed(missing(IPVS_CMD_ATTR_TIMEOUT_TCP)))
+        timeouts.ok_or_else(|| IpvsError::Malformed(missing(IPVS_CMD_ATTR_TIMEOUT_TCP)))
     }
 
     /// The sync daemons that run.
@@ -408,6 +418,6 @@ fn cleared(buffer: &mut Vec<u8>) -> &mut Vec<u8> {
     buffer
 }
 
-fn missing(kind: u16) -> crate::ParseError {
-    crate::ParseError::Missing { kind }
+fn missing(kind: u16) -> ParseError {
+    ParseError::Missing { kind }
 }

@@ -54,7 +54,7 @@ pub enum ParseError {
         /// How many bytes there are.
         available: usize,
     },
-    /// An attribute has another size than its type needs.
+    /// An attribute is shorter than its type needs, or longer than it may be.
     #[error("attribute {kind} has {actual} bytes, needs {needed}")]
     AttributeSize {
         /// The attribute's type.
@@ -211,10 +211,13 @@ pub struct Attribute<'a> {
 }
 
 impl<'a> Attribute<'a> {
+    /// The first bytes of the payload: as the kernel does, what is longer is taken for a later
+    /// version of the same.
     fn array<const N: usize>(&self) -> Result<[u8; N], ParseError> {
         self.payload
-            .try_into()
-            .map_err(|_| ParseError::AttributeSize {
+            .first_chunk()
+            .copied()
+            .ok_or(ParseError::AttributeSize {
                 kind: self.kind,
                 needed: N,
                 actual: self.payload.len(),
@@ -225,13 +228,12 @@ impl<'a> Attribute<'a> {
     ///
     /// # Errors
     ///
-    /// When it has another size; likewise below.
+    /// When it is shorter; likewise below.
     pub fn u8(&self) -> Result<u8, ParseError> {
         self.array().map(u8::from_ne_bytes)
     }
 
     /// The payload as a number of 16 bits in host order.
-    #[allow(missing_docs, clippy::missing_errors_doc)]
     pub fn u16(&self) -> Result<u16, ParseError> {
         self.array().map(u16::from_ne_bytes)
     }
@@ -259,8 +261,8 @@ impl<'a> Attribute<'a> {
     /// The payload as an address of `family`: IPv4 is in the first 4 bytes, whatever the size.
     pub fn address(&self, family: AddressFamily) -> Result<IpAddr, ParseError> {
         match family {
-            AddressFamily::Inet => first::<4>(self).map(|bytes| Ipv4Addr::from(bytes).into()),
-            AddressFamily::Inet6 => first::<16>(self).map(|bytes| Ipv6Addr::from(bytes).into()),
+            AddressFamily::Inet => self.array::<4>().map(|bytes| Ipv4Addr::from(bytes).into()),
+            AddressFamily::Inet6 => self.array::<16>().map(|bytes| Ipv6Addr::from(bytes).into()),
         }
     }
 
@@ -520,18 +522,6 @@ fn align(length: usize) -> usize {
     length.next_multiple_of(4)
 }
 
-fn first<const N: usize>(attribute: &Attribute<'_>) -> Result<[u8; N], ParseError> {
-    attribute
-        .payload
-        .first_chunk()
-        .copied()
-        .ok_or(ParseError::AttributeSize {
-            kind: attribute.kind,
-            needed: N,
-            actual: attribute.payload.len(),
-        })
-}
-
 fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
     bytes
         .get(offset..)?
@@ -544,4 +534,160 @@ fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
         .get(offset..)?
         .first_chunk()
         .map(|field| u32::from_ne_bytes(*field))
+}
+
+#[cfg(test)]
+mod tests {
+    use neli::consts::genl::{CtrlAttr, CtrlCmd};
+    use neli::genl::{AttrTypeBuilder, Genlmsghdr, GenlmsghdrBuilder, NlattrBuilder};
+    use neli::nl::{NlPayload, Nlmsghdr, NlmsghdrBuilder};
+    use neli::types::GenlBuffer;
+    use neli::{FromBytes, ToBytes};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What `ipvsadm` 1.31 sends first, and what libnl and neli send too.
+    const FIND_FAMILY: [u8; 32] = [
+        32, 0, 0, 0, 16, 0, 1, 0, 101, 0, 0, 0, 0, 0, 0, 0, 3, 1, 0, 0, 9, 0, 2, 0, b'I', b'P',
+        b'V', b'S', 0, 0, 0, 0,
+    ];
+
+    fn find_family() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let command = CtrlCmd::Getfamily.into();
+        Writer::new(&mut bytes).generic(16, NlmF::REQUEST, 101, 0, command, |writer| {
+            writer.text(CtrlAttr::FamilyName.into(), "IPVS");
+        });
+        bytes
+    }
+
+    #[test]
+    fn writes_the_captured_bytes() {
+        assert_eq!(find_family(), FIND_FAMILY);
+    }
+
+    #[test]
+    fn reads_the_captured_bytes() {
+        let mut messages = Messages::new(&FIND_FAMILY);
+        let message = messages.next().unwrap().unwrap();
+        assert_eq!((message.kind, message.sequence, message.port), (16, 101, 0));
+        assert_eq!(message.flags, NlmF::REQUEST);
+        let (command, attributes) = message.generic().unwrap();
+        assert_eq!(command, 3);
+        assert_eq!(attributes.find(2).unwrap().unwrap().text(), "IPVS");
+        assert_eq!(attributes.find(3).unwrap(), None);
+        assert_eq!(messages.next(), None);
+    }
+
+    #[test]
+    fn neli_writes_the_same() {
+        let attribute = NlattrBuilder::default()
+            .nla_type(
+                AttrTypeBuilder::default()
+                    .nla_type(CtrlAttr::FamilyName)
+                    .build()
+                    .unwrap(),
+            )
+            .nla_payload("IPVS")
+            .build()
+            .unwrap();
+        let payload: Genlmsghdr<CtrlCmd, CtrlAttr> = GenlmsghdrBuilder::default()
+            .cmd(CtrlCmd::Getfamily)
+            .version(1)
+            .attrs([attribute].into_iter().collect::<GenlBuffer<_, _>>())
+            .build()
+            .unwrap();
+        let message = NlmsghdrBuilder::default()
+            .nl_type(16_u16)
+            .nl_flags(NlmF::REQUEST)
+            .nl_seq(101)
+            .nl_payload(NlPayload::Payload(payload))
+            .build()
+            .unwrap();
+        let mut buffer = std::io::Cursor::new(Vec::new());
+        message.to_bytes(&mut buffer).unwrap();
+        assert_eq!(buffer.into_inner(), FIND_FAMILY);
+    }
+
+    #[test]
+    fn neli_reads_nested_attributes() {
+        let mut bytes = Vec::new();
+        Writer::new(&mut bytes).generic(28, NlmF::REQUEST, 1, 0, 4, |writer| {
+            writer.nest(1, |writer| {
+                writer.u16(1, 2);
+                writer.port(4, 80);
+            });
+        });
+        let read: Nlmsghdr<u16, Genlmsghdr<u8, u16>> =
+            Nlmsghdr::from_bytes(&mut std::io::Cursor::new(&bytes)).unwrap();
+        let payload = read.get_payload().unwrap();
+        let handle = payload.attrs().get_attr_handle();
+        let nested = handle.get_nested_attributes::<u16>(1).unwrap();
+        assert_eq!(nested.get_attr_payload_as::<u16>(1).unwrap(), 2);
+        assert_eq!(
+            nested.get_attr_payload_as::<u16>(4).unwrap(),
+            80_u16.to_be()
+        );
+    }
+
+    #[test]
+    fn lengths_are_checked() {
+        let with_length = |length: u32| {
+            let mut bytes = FIND_FAMILY;
+            bytes[..4].copy_from_slice(&length.to_ne_bytes());
+            Messages::new(&bytes)
+                .next()
+                .unwrap()
+                .map(|message| message.raw.len())
+        };
+        assert_eq!(with_length(32), Ok(32));
+        for length in [0, 15, 33, u32::MAX] {
+            let error = ParseError::MessageLength {
+                length,
+                available: 32,
+            };
+            assert_eq!(with_length(length), Err(error));
+        }
+        for length in [0_u16, 3, 13] {
+            let mut bytes = [0; 12];
+            bytes[..2].copy_from_slice(&length.to_ne_bytes());
+            let read = Attributes::new(&bytes).next().unwrap();
+            assert_eq!(
+                read,
+                Err(ParseError::AttributeLength {
+                    length,
+                    available: 12
+                })
+            );
+        }
+        assert_eq!(framed_length(&[1, 0, 0]), Ok(None));
+        assert_eq!(framed_length(&FIND_FAMILY), Ok(Some(32)));
+        assert!(framed_length(&[15, 0, 0, 0]).is_err());
+        assert!(framed_length(&[1, 0, 16, 0]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn attributes_survive(
+            attributes in prop::collection::vec((0_u16..0x3fff, any::<Vec<u8>>()), 0..8)
+        ) {
+            let mut bytes = Vec::new();
+            Writer::new(&mut bytes).message(99, NlmF::MULTI, 5, 6, |writer| {
+                writer.nest(1, |writer| {
+                    for (kind, payload) in &attributes {
+                        writer.attribute(*kind, payload);
+                    }
+                });
+            });
+            let message = Messages::new(&bytes).next().unwrap().unwrap();
+            let nest = Attributes::new(message.payload).next().unwrap().unwrap();
+            let read: Vec<_> = nest.nested().map(|attribute| attribute.unwrap()).collect();
+            let written: Vec<_> = attributes
+                .iter()
+                .map(|(kind, payload)| Attribute { kind: *kind, payload })
+                .collect();
+            prop_assert_eq!(read, written);
+        }
+    }
 }

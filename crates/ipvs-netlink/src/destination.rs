@@ -346,10 +346,12 @@ impl<'a> DestinationFields<'a> {
     /// What names the destination; `family` where it does not say its own.
     pub(crate) fn key(&self, family: AddressFamily) -> Result<DestinationKey, ParseError> {
         let family = match self.family {
-            Some(number) => AddressFamily::from_number(number).ok_or(ParseError::Value {
-                kind: IPVS_DEST_ATTR_ADDR_FAMILY,
-                value: number.into(),
-            })?,
+            Some(number) => {
+                AddressFamily::from_number(number).ok_or_else(|| ParseError::Value {
+                    kind: IPVS_DEST_ATTR_ADDR_FAMILY,
+                    value: number.into(),
+                })?
+            }
             None => family,
         };
         let address = self.address.ok_or(ParseError::Missing {

@@ -40,16 +40,18 @@
 //! | `service`, `destination`, `stats`, `timeouts`, `info`, `daemon`, `connection` | the values |
 //! | `command`, `plan` | changes as values, and the smallest list of them |
 //! | [`exchange`] | one conversation without socket and clock |
-//! | `client`, `transport`, [`unix`], `in_process` | typed calls, and what carries them |
+//! | `client`, `transport`, [`unix`], [`socket`], `in_process` | typed calls, and what carries them |
 //! | `table`, `session` | the answering end |
 //! | `error` | what a refusal means |
 //!
 //! # Design
 //!
-//! Bytes, conversation and judgement are functions of values; only [`unix`] and the kernel socket
-//! touch the system. Both ends live in one crate so that each tests the other, and both are held
+//! Bytes, conversation and judgement are functions of values; only [`unix`] and [`socket`] touch
+//! the system. Both ends live in one crate so that each tests the other, and both are held
 //! against replies recorded from Linux 6.1.
 
+#[cfg(test)]
+mod arbitrary;
 mod client;
 pub mod codec;
 mod command;
@@ -58,12 +60,15 @@ mod daemon;
 mod destination;
 mod error;
 pub mod exchange;
+#[doc(hidden)]
+pub mod fuzzing;
 mod in_process;
 mod info;
 mod name;
 mod plan;
 mod service;
 mod session;
+pub mod socket;
 mod stats;
 mod table;
 mod timeouts;
@@ -88,6 +93,7 @@ pub use name::{Name, NameError};
 pub use plan::{ServiceRules, plan};
 pub use service::{Granularity, Protocol, ServiceEntry, ServiceFlags, ServiceKey, VirtualService};
 pub use session::Session;
+pub use socket::KernelTransport;
 pub use stats::Stats;
 pub use table::{Dataplane, Refusal, Table};
 pub use timeouts::{Timeouts, TimeoutsUpdate};

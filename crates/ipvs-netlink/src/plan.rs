@@ -114,3 +114,155 @@ fn unique<K: Copy + Eq + std::hash::Hash>(keys: impl Iterator<Item = K>) -> Vec<
     let mut seen = std::collections::HashSet::new();
     keys.filter(|key| seen.insert(*key)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{ForwardMethod, Table};
+
+    /// Tables over few keys, so that two of them have much in common.
+    fn rules() -> impl Strategy<Value = Vec<ServiceRules>> {
+        let destinations = prop::collection::btree_map(0_u8..6, (0_u32..3, 0_u32..2), 0..6);
+        let settings = (0_usize..2, prop::bool::ANY, destinations);
+        prop::collection::btree_map(0_u16..6, settings, 0..6).prop_map(|services| {
+            services
+                .into_iter()
+                .map(|(port, settings)| service_rules(port, settings))
+                .collect()
+        })
+    }
+
+    fn service_rules(
+        port: u16,
+        (scheduler, persistent, destinations): (usize, bool, BTreeMap<u8, (u32, u32)>),
+    ) -> ServiceRules {
+        let key = ServiceKey::tcp(([10, 0, 0, 1], port).into());
+        let scheduler = ["rr", "wlc"][scheduler].parse().unwrap();
+        ServiceRules {
+            service: VirtualService {
+                persistence_timeout: persistent.then(|| Duration::from_secs(50)),
+                ..VirtualService::new(key, scheduler)
+            },
+            destinations: destinations
+                .into_iter()
+                .map(|(host, (weight, threshold))| Destination {
+                    weight,
+                    upper_threshold: threshold,
+                    ..Destination::new(([10, 1, 0, host + 1], 80).into(), ForwardMethod::Masq)
+                })
+                .collect(),
+        }
+    }
+
+    /// A table that holds `rules`, made from nothing.
+    fn table(rules: &[ServiceRules]) -> Table<()> {
+        let mut table = Table::new(());
+        for command in plan(rules, &[]) {
+            table.execute(&command).unwrap();
+        }
+        table
+    }
+
+    /// What counts: everything but order.
+    fn content(
+        rules: &[ServiceRules],
+    ) -> HashMap<VirtualService, HashMap<DestinationKey, Destination>> {
+        let destinations = |rules: &ServiceRules| {
+            rules
+                .destinations
+                .iter()
+                .map(|one| (one.key(), *one))
+                .collect()
+        };
+        rules
+            .iter()
+            .map(|rules| (rules.service.clone(), destinations(rules)))
+            .collect()
+    }
+
+    /// How many services and destinations differ: no list of commands can be shorter. What goes or
+    /// comes with a service: destinations go with it, but each has to be added.
+    fn distance(wished: &[ServiceRules], actual: &[ServiceRules]) -> usize {
+        let find = |all: &[ServiceRules], key| {
+            all.iter()
+                .find(|rules: &&ServiceRules| rules.service.key == key)
+                .cloned()
+        };
+        let gone = actual
+            .iter()
+            .filter(|old| find(wished, old.service.key).is_none())
+            .count();
+        let changed: usize = wished
+            .iter()
+            .map(|new| {
+                let Some(old) = find(actual, new.service.key) else {
+                    return 1 + new.destinations.len();
+                };
+                let (new_ones, old_ones) = (by_key(&new.destinations), by_key(&old.destinations));
+                let edits = new_ones
+                    .iter()
+                    .filter(|(key, one)| old_ones.get(*key) != Some(*one));
+                let removed = old_ones.keys().filter(|key| !new_ones.contains_key(*key));
+                usize::from(new.service != old.service) + edits.count() + removed.count()
+            })
+            .sum();
+        gone + changed
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_is_enough_and_no_more(wished in rules(), actual in rules()) {
+            let mut table = table(&actual);
+            prop_assert_eq!(content(&table.rules()), content(&actual));
+            let commands = plan(&wished, &table.rules());
+            for command in &commands {
+                table.execute(command).unwrap();
+            }
+            prop_assert_eq!(content(&table.rules()), content(&wished));
+            prop_assert_eq!(plan(&wished, &table.rules()), []);
+            prop_assert_eq!(commands.len(), distance(&wished, &actual));
+        }
+
+        #[test]
+        fn no_service_is_empty_on_the_way(wished in rules(), actual in rules()) {
+            let mut table = table(&actual);
+            let filled = |rules: &[ServiceRules]| -> HashMap<ServiceKey, bool> {
+                rules.iter().map(|one| (one.service.key, !one.destinations.is_empty())).collect()
+            };
+            let (before, after) = (filled(&actual), filled(&wished));
+            for command in plan(&wished, &table.rules()) {
+                table.execute(&command).unwrap();
+                for (key, is_filled) in filled(&table.rules()) {
+                    let was = before.get(&key) == Some(&true);
+                    let will_be = after.get(&key) == Some(&true);
+                    prop_assert!(is_filled || !was || !will_be, "{key} is empty after {command}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_fresh_table_is_filled_in_wished_order() {
+        let mut rules = service_rules(80, (0, false, BTreeMap::new()));
+        for host in [3, 1, 2] {
+            let address = ([10, 1, 0, host], 80).into();
+            rules
+                .destinations
+                .push(Destination::new(address, ForwardMethod::Masq));
+        }
+        assert_eq!(table(std::slice::from_ref(&rules)).rules(), [rules]);
+    }
+
+    #[test]
+    fn of_two_with_one_key_the_last_counts() {
+        let first = service_rules(80, (0, false, BTreeMap::new()));
+        let second = service_rules(80, (1, true, BTreeMap::new()));
+        let commands = plan(&[first, second.clone()], &[]);
+        assert_eq!(commands, [Command::AddService(second.service)]);
+    }
+}

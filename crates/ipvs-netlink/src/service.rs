@@ -467,7 +467,7 @@ impl<'a> KeyFields<'a> {
         let number = self.family.ok_or(ParseError::Missing {
             kind: IPVS_SVC_ATTR_AF,
         })?;
-        let family = AddressFamily::from_number(number).ok_or(ParseError::Value {
+        let family = AddressFamily::from_number(number).ok_or_else(|| ParseError::Value {
             kind: IPVS_SVC_ATTR_AF,
             value: number.into(),
         })?;
@@ -481,7 +481,7 @@ impl<'a> KeyFields<'a> {
         let number = self.protocol.ok_or(ParseError::Missing {
             kind: IPVS_SVC_ATTR_PROTOCOL,
         })?;
-        let protocol = Protocol::from_number(number).ok_or(ParseError::Value {
+        let protocol = Protocol::from_number(number).ok_or_else(|| ParseError::Value {
             kind: IPVS_SVC_ATTR_PROTOCOL,
             value: number.into(),
         })?;

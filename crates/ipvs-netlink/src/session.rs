@@ -178,15 +178,16 @@ impl Dump {
                 if *position == 0 {
                     text.push_str(TITLE);
                 }
-                for entry in entries {
+                let mut lines = entries.iter().peekable();
+                while let Some(entry) = lines.next() {
                     text.push_str(&entry.to_string());
                     text.push('\n');
+                    // However many there are, a message stays short.
+                    if text.len() >= PIECE && lines.peek().is_some() {
+                        write_lines(&mut text, flags, sequence, &mut writer);
+                    }
                 }
-                if !text.is_empty() {
-                    writer.message(MESSAGE_CONNECTIONS, flags, sequence, 0, |w| {
-                        w.raw(text.as_bytes());
-                    });
-                }
+                write_lines(&mut text, flags, sequence, &mut writer);
                 match next {
                     Some(next) => {
                         *position = next;
@@ -197,6 +198,16 @@ impl Dump {
             }
             Position::Nothing => Step::End,
         }
+    }
+}
+
+/// Writes a piece of the connection list and clears it.
+fn write_lines(text: &mut String, flags: NlmF, sequence: u32, writer: &mut Writer<'_>) {
+    if !text.is_empty() {
+        writer.message(MESSAGE_CONNECTIONS, flags, sequence, 0, |w| {
+            w.raw(text.as_bytes())
+        });
+        text.clear();
     }
 }
 

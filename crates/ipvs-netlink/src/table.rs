@@ -8,7 +8,7 @@
 mod request;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::codec::AddressFamily;
 use crate::command::Command;
@@ -400,14 +400,19 @@ impl Service {
     }
 }
 
-/// Whether the kernel takes `address` for that of one host. (It would also refuse the broadcast
-/// addresses of its own networks, which are unknown here.)
+/// Whether the kernel takes `address` for that of one host. It would also refuse the broadcast
+/// addresses of its own networks, of which only that of the loopback is known here.
 fn is_unicast(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
-            let [first, ..] = v4.octets();
-            first != 0 && !v4.is_multicast() && !v4.is_broadcast()
+            let loopback = Ipv4Addr::new(127, 255, 255, 255);
+            !v4.is_unspecified() && !v4.is_multicast() && !v4.is_broadcast() && v4 != loopback
         }
-        IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast() && !v6.is_unicast_link_local(),
+        IpAddr::V6(v6) => {
+            !v6.is_unspecified()
+                && !v6.is_multicast()
+                && !v6.is_unicast_link_local()
+                && v6.to_ipv4_mapped().is_none()
+        }
     }
 }

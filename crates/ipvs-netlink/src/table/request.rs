@@ -1,5 +1,7 @@
 //! From the bytes of a request to a command or a question, with the kernel's errno for bad ones.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use crate::codec::{AddressFamily, Attribute, Attributes, Message, ParseError};
 use crate::command::Command;
 use crate::daemon::{SyncDaemon, unpack_role};
@@ -8,6 +10,9 @@ use crate::exchange::Query;
 use crate::service::{ServiceFlags, ServiceKey, VirtualService, flag_word};
 use crate::timeouts::TimeoutsUpdate;
 use crate::uapi::*;
+
+/// The group of sync daemons that name none.
+const DEFAULT_GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 81);
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +78,11 @@ pub(crate) fn parse<'t>(
     }
 
     let attribute = top(IPVS_CMD_ATTR_SERVICE)?.ok_or(libc::EINVAL)?;
-    let key = service_key(&attribute)?;
+    let key = match service_key(&attribute) {
+        // What cannot be there is not found; only who adds it hears why it cannot be.
+        Err(libc::EPROTONOSUPPORT) if command != IPVS_CMD_NEW_SERVICE => return Err(libc::ESRCH),
+        key => key?,
+    };
     let old = find(&key);
     if matches!(command, IPVS_CMD_NEW_SERVICE | IPVS_CMD_SET_SERVICE) {
         let service = full_service(&attribute, old)?;
@@ -113,14 +122,29 @@ pub(crate) fn parse<'t>(
     })
 }
 
+/// Longer attributes than these the kernel refuses; numbers may be longer.
+const LIMITS: [(u16, usize); 2] = [(IPVS_SVC_ATTR_ADDR, 16), (IPVS_SVC_ATTR_FLAGS, 8)];
+
+/// Attributes that hold a name with its closing NUL.
+const NAMES: [u16; 2] = [IPVS_SVC_ATTR_SCHED_NAME, IPVS_SVC_ATTR_PE_NAME];
+
 fn service_key(attribute: &Attribute<'_>) -> Result<ServiceKey, i32> {
+    for attribute in attribute.nested() {
+        let Attribute { kind, payload } = attribute.map_err(invalid)?;
+        let limit = LIMITS.iter().find(|(limited, _)| *limited == kind);
+        if limit.is_some_and(|(_, limit)| payload.len() > *limit)
+            || (NAMES.contains(&kind) && !is_name(payload))
+        {
+            return Err(libc::EINVAL);
+        }
+    }
     ServiceKey::unpack(&attribute.nested()).map_err(|error| match error {
         ParseError::Value {
             kind: IPVS_SVC_ATTR_AF,
             ..
         } => libc::EAFNOSUPPORT,
         ParseError::Value {
-            kind: IPVS_SVC_ATTR_PROTOCOL,
+            kind: IPVS_SVC_ATTR_PROTOCOL | IPVS_SVC_ATTR_FWMARK,
             ..
         } => libc::EPROTONOSUPPORT,
         _ => libc::EINVAL,
@@ -184,9 +208,7 @@ fn daemon(attribute: &Attribute<'_>) -> Result<SyncDaemon, i32> {
             .ok_or(libc::EINVAL)?;
     }
     let mut daemon = SyncDaemon::unpack(&attributes).map_err(invalid)?;
-    let group = *daemon
-        .group
-        .get_or_insert(std::net::Ipv4Addr::new(224, 0, 0, 81).into());
+    let group = *daemon.group.get_or_insert(IpAddr::V4(DEFAULT_GROUP));
     let headers = match AddressFamily::of(group) {
         AddressFamily::Inet => 28,
         AddressFamily::Inet6 => 48,
@@ -197,6 +219,13 @@ fn daemon(attribute: &Attribute<'_>) -> Result<SyncDaemon, i32> {
     daemon.port.get_or_insert(8848);
     daemon.ttl.get_or_insert(1);
     Ok(daemon)
+}
+
+fn is_name(payload: &[u8]) -> bool {
+    payload
+        .iter()
+        .take(IP_VS_SCHEDNAME_MAXLEN)
+        .any(|byte| *byte == 0)
 }
 
 fn invalid(_: ParseError) -> i32 {

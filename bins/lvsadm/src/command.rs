@@ -1,0 +1,431 @@
+//! From a command line to what shall be done.
+//!
+//! Design: pure but for names, which the system looks up. The checks stand in ipvsadm's order,
+//! because the first error of several is the one that is reported.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipvs_netlink::{
+    AddressFamily, Command, Destination, DestinationKey, ForwardMethod, Name, ServiceFlags,
+    ServiceKey, SyncDaemon, TimeoutsUpdate, TunnelKind, VirtualService,
+};
+
+use crate::exit::{Failure, Outcome};
+use crate::flags::{KEYS, Key, Meaning, Rule, Verb};
+use crate::options::{Forwarding, Options, TunnelType, quoted, timeout};
+use crate::words::Words;
+
+/// What a command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    Help,
+    Version,
+    Restore,
+    Save { numeric: bool },
+    List(Listing),
+    Change(Command),
+}
+
+/// A listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listing {
+    pub(crate) subject: Subject,
+    pub(crate) format: Format,
+    pub(crate) numeric: bool,
+    pub(crate) exact: bool,
+    pub(crate) sorted: bool,
+    pub(crate) json: bool,
+}
+
+/// What to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Table,
+    Service(ServiceKey),
+    Connections,
+    Timeouts,
+    Daemons,
+}
+
+/// How to list services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Plain,
+    Stats,
+    Rate,
+    Thresholds,
+    PersistentConn,
+    TunInfo,
+}
+
+/// Reads a command line without its name. `program` is that name, for messages.
+pub(crate) fn parse(arguments: &[Vec<u8>], program: &[u8], posix: bool) -> Outcome<Task> {
+    if arguments.is_empty() {
+        return task(Verb::List, &Options::default(), &[]);
+    }
+    let no_command = || Failure::no_command(program);
+    let mut words = Words::new(arguments, posix);
+    let first = words
+        .next()
+        .map_err(|_| no_command())?
+        .ok_or_else(no_command)?;
+    let Meaning::Verb(verb) = first.flag.meaning else {
+        return Err(no_command());
+    };
+    let mut options = Options::default();
+    match verb {
+        Verb::Help => return Ok(Task::Help),
+        Verb::Version => return Ok(Task::Version),
+        Verb::StartDaemon | Verb::StopDaemon => {
+            options.take_state(verb, first.value.as_deref().unwrap_or_default())?;
+        }
+        _ => {}
+    }
+    while let Some(found) = words.next()? {
+        options.take(&found)?;
+    }
+
+    let mut stray = words.stray.as_slice();
+    let mut timeouts = [0; 3];
+    if verb == Verb::Set {
+        let Some((three, rest)) = stray.split_at_checked(3) else {
+            return Err(Failure::usage("--set option requires 3 timeout values"));
+        };
+        for (seconds, text) in timeouts.iter_mut().zip(three) {
+            *seconds = timeout(text, 0)?;
+        }
+        stray = rest;
+    }
+    if let Some(word) = stray.first() {
+        return Err(Failure::usage(
+            [b"unexpected argument ".as_slice(), word].concat(),
+        ));
+    }
+    task(verb, &options, &timeouts)
+}
+
+/// Checks the options against the command and makes a task of both.
+fn task(verb: Verb, options: &Options, timeouts: &[u64]) -> Outcome<Task> {
+    let flags = scheduler_flags(options)?;
+    check_combination(verb, options)?;
+    match verb {
+        Verb::Help => Ok(Task::Help),
+        Verb::Version => Ok(Task::Version),
+        Verb::Restore => Ok(Task::Restore),
+        Verb::Save => Ok(Task::Save {
+            numeric: options.has(Key::Numeric),
+        }),
+        Verb::List => listing(options).map(Task::List),
+        Verb::Flush => Ok(Task::Change(Command::Flush)),
+        Verb::Zero => Ok(Task::Change(Command::Zero(options.service))),
+        Verb::Set => Ok(Task::Change(set_timeouts(timeouts))),
+        Verb::StartDaemon => {
+            daemon(options).map(|daemon| Task::Change(Command::StartDaemon(daemon)))
+        }
+        Verb::StopDaemon => {
+            let role = options.daemon_role.ok_or_else(internal)?;
+            Ok(Task::Change(Command::StopDaemon(role)))
+        }
+        Verb::AddService => Ok(Task::Change(Command::AddService(service(options, flags)?))),
+        Verb::EditService => Ok(Task::Change(Command::EditService(service(options, flags)?))),
+        Verb::DeleteService => Ok(Task::Change(Command::DeleteService(
+            options.service.ok_or_else(internal)?,
+        ))),
+        Verb::AddServer => {
+            let (service, destination) = server(options)?;
+            Ok(Task::Change(Command::AddDestination {
+                service,
+                destination,
+            }))
+        }
+        Verb::EditServer => {
+            let (service, destination) = server(options)?;
+            Ok(Task::Change(Command::EditDestination {
+                service,
+                destination,
+            }))
+        }
+        Verb::DeleteServer => {
+            let (service, key) = server_key(options)?;
+            Ok(Task::Change(Command::DeleteDestination {
+                service,
+                destination: key,
+            }))
+        }
+    }
+}
+
+/// The required options are there: `check_combination` has seen to it. Should it ever not, this is
+/// what the user gets in place of a panic.
+fn internal() -> Failure {
+    Failure::usage("an option is missing")
+}
+
+const SCHEDULER_FLAGS: [(&[u8], Option<&[u8]>, ServiceFlags); 7] = [
+    (b"sh-fallback", Some(b"sh"), ServiceFlags::SCHED_1),
+    (b"sh-port", Some(b"sh"), ServiceFlags::SCHED_2),
+    (b"mh-fallback", Some(b"mh"), ServiceFlags::SCHED_1),
+    (b"mh-port", Some(b"mh"), ServiceFlags::SCHED_2),
+    (b"flag-1", None, ServiceFlags::SCHED_1),
+    (b"flag-2", None, ServiceFlags::SCHED_2),
+    (b"flag-3", None, ServiceFlags::SCHED_3),
+];
+
+fn scheduler_flags(options: &Options) -> Outcome<ServiceFlags> {
+    let mut flags = ServiceFlags::NONE;
+    let Some(list) = &options.scheduler_flags else {
+        return Ok(flags);
+    };
+    for name in list
+        .split(|byte| *byte == b',')
+        .filter(|name| !name.is_empty())
+    {
+        let known = SCHEDULER_FLAGS.iter().find(|(known, ..)| *known == name);
+        let Some((_, scheduler, flag)) = known else {
+            return Err(Failure::usage(quoted("invalid scheduler flag", name, "")));
+        };
+        if scheduler.is_some() && *scheduler != options.scheduler.as_deref() {
+            return Err(Failure::usage(quoted(
+                "incompatible scheduler flag",
+                name,
+                "",
+            )));
+        }
+        flags = flags | *flag;
+    }
+    Ok(flags)
+}
+
+/// Options of a listing that exclude an earlier one.
+const CONFLICTS: [(Key, Key); 6] = [
+    (Key::Service, Key::Connection),
+    (Key::Timeout, Key::Connection),
+    (Key::Timeout, Key::Service),
+    (Key::Daemon, Key::Connection),
+    (Key::Daemon, Key::Service),
+    (Key::Daemon, Key::Timeout),
+];
+
+fn check_combination(verb: Verb, options: &Options) -> Outcome<()> {
+    let command = verb.name();
+    for (key, name) in KEYS {
+        let message = match (verb.rule(key), options.has(key)) {
+            (Rule::Required, false) => {
+                format!("You need to supply the '{name}' option for the '{command}' command")
+            }
+            (Rule::Illegal, true) => {
+                format!("Illegal '{name}' option with the '{command}' command")
+            }
+            (_, true) if verb == Verb::List => {
+                let earlier = CONFLICTS
+                    .iter()
+                    .find(|(this, earlier)| *this == key && options.has(*earlier));
+                let Some((_, earlier)) = earlier else {
+                    continue;
+                };
+                let earlier = earlier.name();
+                format!(
+                    "The option '{name}' conflicts with the '{earlier}' option in the \
+                     '{command}' command"
+                )
+            }
+            _ => continue,
+        };
+        return Err(Failure::usage(message));
+    }
+    Ok(())
+}
+
+fn listing(options: &Options) -> Outcome<Listing> {
+    let has = |key| options.has(key);
+    let counters = has(Key::Stats) || has(Key::Rate) || has(Key::Thresholds);
+    if (has(Key::Connection) && counters)
+        || ((has(Key::Timeout) || has(Key::Daemon)) && (counters || has(Key::PersistentConn)))
+    {
+        return Err(Failure::usage("options conflicts in the list command"));
+    }
+    let subject = match options.service {
+        _ if has(Key::Connection) => Subject::Connections,
+        _ if has(Key::Timeout) => Subject::Timeouts,
+        _ if has(Key::Daemon) => Subject::Daemons,
+        Some(service) => Subject::Service(service),
+        None => Subject::Table,
+    };
+    let formats = [
+        (Key::Stats, Format::Stats),
+        (Key::Rate, Format::Rate),
+        (Key::Thresholds, Format::Thresholds),
+        (Key::PersistentConn, Format::PersistentConn),
+        (Key::TunInfo, Format::TunInfo),
+    ];
+    let format = formats
+        .iter()
+        .find(|(key, _)| has(*key))
+        .map_or(Format::Plain, |(_, f)| *f);
+    Ok(Listing {
+        subject,
+        format,
+        numeric: has(Key::Numeric),
+        exact: has(Key::Exact),
+        sorted: !has(Key::NoSort),
+        json: has(Key::Json),
+    })
+}
+
+fn set_timeouts(timeouts: &[u64]) -> Command {
+    let timeout = |index: usize| {
+        timeouts
+            .get(index)
+            .filter(|value| **value > 0)
+            .map(|value| Duration::from_secs(*value))
+    };
+    Command::SetTimeouts(TimeoutsUpdate {
+        tcp: timeout(0),
+        tcp_fin: timeout(1),
+        udp: timeout(2),
+    })
+}
+
+fn daemon(options: &Options) -> Outcome<SyncDaemon> {
+    Ok(SyncDaemon {
+        role: options.daemon_role.ok_or_else(internal)?,
+        interface: Name::lossy(&options.interface),
+        sync_id: options.sync_id,
+        max_length: options.sync_maxlen,
+        group: options.group,
+        port: options.group_port,
+        ttl: options.ttl,
+    })
+}
+
+fn service(options: &Options, flags: ServiceFlags) -> Outcome<VirtualService> {
+    let key = options.service.ok_or_else(internal)?;
+    let is_udp_or_mark = !matches!(
+        key,
+        ServiceKey::Address {
+            protocol: ipvs_netlink::Protocol::Tcp | ipvs_netlink::Protocol::Sctp,
+            ..
+        }
+    );
+    if let ServiceKey::Address { port: 0, .. } = key
+        && options.persistence.is_none()
+    {
+        return Err(Failure::usage(
+            "Zero port specified for non-persistent service",
+        ));
+    }
+    if options.has(Key::Ops) && !is_udp_or_mark {
+        return Err(Failure::usage(
+            "One-Packet Scheduling is only for UDP virtual services",
+        ));
+    }
+    let scheduler = options.scheduler.as_deref().filter(|name| !name.is_empty());
+    let engine = options.engine.as_deref().filter(|name| !name.is_empty());
+    let one_packet = if options.has(Key::Ops) {
+        ServiceFlags::ONE_PACKET
+    } else {
+        ServiceFlags::NONE
+    };
+    Ok(VirtualService {
+        key,
+        scheduler: Name::lossy(scheduler.unwrap_or(b"wlc")),
+        flags: flags | one_packet,
+        persistence_timeout: options.persistence,
+        persistence_granularity: options.granularity,
+        persistence_engine: engine.map(Name::lossy),
+    })
+}
+
+/// Which server of which service. Where packets are not translated the server must listen on the
+/// service's port, so any other is replaced without a word.
+fn server_key(options: &Options) -> Outcome<(ServiceKey, DestinationKey)> {
+    let service = options.service.ok_or_else(internal)?;
+    let (address, port) = options.server.ok_or_else(internal)?;
+    let port = match (service, port, options.forwarding) {
+        (ServiceKey::Address { port, .. }, None, _) => port,
+        (ServiceKey::Mark { .. }, None, _) => 0,
+        (ServiceKey::Mark { .. }, Some(port), _) => port,
+        (_, Some(port), Forwarding::Masquerading) => port,
+        (ServiceKey::Address { port, .. }, Some(_), _) => port,
+    };
+    Ok((service, DestinationKey { address, port }))
+}
+
+fn server(options: &Options) -> Outcome<(ServiceKey, Destination)> {
+    let (service, key) = server_key(options)?;
+    check_tunnel(options, &service, key.address)?;
+    let tunnel = match options.tunnel_type {
+        TunnelType::Ipip => TunnelKind::Ipip,
+        TunnelType::Gue => TunnelKind::Gue {
+            port: options.tunnel_port,
+            checksum: options.tunnel_checksum,
+        },
+        TunnelType::Gre => TunnelKind::Gre {
+            checksum: options.tunnel_checksum,
+        },
+    };
+    let destination = Destination {
+        address: key.address,
+        port: key.port,
+        forward: match options.forwarding {
+            Forwarding::Gatewaying => ForwardMethod::DirectRoute,
+            Forwarding::Ipip => ForwardMethod::Tunnel(tunnel),
+            Forwarding::Masquerading => ForwardMethod::Masq,
+        },
+        weight: options.weight.unwrap_or(1),
+        upper_threshold: options.upper_threshold,
+        lower_threshold: options.lower_threshold,
+    };
+    Ok((service, destination))
+}
+
+fn check_tunnel(options: &Options, service: &ServiceKey, address: IpAddr) -> Outcome<()> {
+    let has = |key| options.has(key);
+    let fail = |message: String| Err(Failure::usage(message));
+    let keys = [Key::TunPort, Key::TunNocsum, Key::TunCsum, Key::TunRemcsum];
+    if options.forwarding != Forwarding::Ipip {
+        if AddressFamily::of(address) != service.family() {
+            return fail("Different address family is allowed only for tunneling servers".into());
+        }
+        if has(Key::TunType) || keys.iter().any(|key| has(*key)) {
+            return fail("Tunnel options conflict with forward method".into());
+        }
+        return Ok(());
+    }
+    let kind = options.tunnel_type;
+    let tunnel = kind.name();
+    for key in keys {
+        let name = key.name();
+        let allowed = match key {
+            Key::TunPort | Key::TunRemcsum => kind == TunnelType::Gue,
+            _ => kind != TunnelType::Ipip,
+        };
+        if !has(key) {
+            if key == Key::TunPort && kind == TunnelType::Gue {
+                return fail(format!(
+                    "You need to supply the '{name}' option for the '{tunnel}' tunnel type"
+                ));
+            }
+            continue;
+        }
+        if !allowed {
+            return fail(format!(
+                "Illegal '{name}' option with the '{tunnel}' tunnel type"
+            ));
+        }
+        let earlier: &[Key] = match key {
+            Key::TunCsum => &[Key::TunNocsum],
+            Key::TunRemcsum => &[Key::TunNocsum, Key::TunCsum],
+            _ => &[],
+        };
+        if let Some(earlier) = earlier.iter().find(|earlier| has(**earlier)) {
+            let earlier = earlier.name();
+            return fail(format!(
+                "The option '{name}' conflicts with the '{earlier}' option in the '{tunnel}' \
+                 tunnel type"
+            ));
+        }
+    }
+    Ok(())
+}

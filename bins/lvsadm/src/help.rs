@@ -1,0 +1,76 @@
+//! The usage and the version, from the table of flags.
+
+use std::io::Write;
+
+use crate::flags::{FLAGS, Flag, Meaning, Verb};
+
+/// The version of ipvsadm that scripts find.
+pub(crate) fn version(out: &mut impl Write, program: &[u8]) {
+    let name = program
+        .rsplit(|byte| *byte == b'/')
+        .next()
+        .unwrap_or_default();
+    let _ = out.write_all(name);
+    let _ = writeln!(
+        out,
+        " v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)"
+    );
+}
+
+/// The version and all commands and options.
+pub(crate) fn usage(out: &mut impl Write, program: &[u8]) {
+    version(out, program);
+    let _ = writeln!(out, "Usage:");
+    let synopses = [
+        "-A|E SERVICE [-s NAME] [-p [SECONDS]] [-M MASK] [-b FLAGS] [-o] [--pe NAME]",
+        "-D SERVICE",
+        "-a|e SERVICE -r SERVER [-g|i|m] [-w N] [-x N] [-y N] [tunnel options]",
+        "-d SERVICE -r SERVER",
+        "-L [SERVICE] [options]",
+        "-S [-n]",
+        "-R | -C | -Z [SERVICE]",
+        "--set TCP TCPFIN UDP",
+        "--start-daemon STATE [options] | --stop-daemon STATE",
+    ];
+    for synopsis in synopses {
+        let _ = out.write_all(&[b"  ", program, b" "].concat());
+        let _ = writeln!(out, "{synopsis}");
+    }
+    let is_verb = |flag: &&Flag| matches!(flag.meaning, Meaning::Verb(_));
+    let _ = writeln!(out, "\nCommands:");
+    FLAGS
+        .iter()
+        .filter(is_verb)
+        .for_each(|flag| line(out, flag));
+    let _ = writeln!(out, "\nOptions:");
+    FLAGS
+        .iter()
+        .filter(|flag| !is_verb(flag))
+        .for_each(|flag| line(out, flag));
+    let _ = writeln!(
+        out,
+        "  {:<36}{}",
+        "    --socket PATH", "talk to the lvsd that listens there"
+    );
+}
+
+/// Whether a command line asks for nothing that needs IPVS.
+pub(crate) fn only_help(arguments: &[Vec<u8>]) -> Option<Verb> {
+    match arguments.first().map(Vec::as_slice) {
+        Some(b"-h" | b"--help") => Some(Verb::Help),
+        Some(b"-v" | b"--version") => Some(Verb::Version),
+        _ => None,
+    }
+}
+
+fn line(out: &mut impl Write, flag: &Flag) {
+    if flag.help.is_empty() {
+        return;
+    }
+    let short = match flag.short {
+        Some(letter) => format!("-{},", char::from(letter)),
+        None => "   ".to_owned(),
+    };
+    let names = format!("{short} --{} {}", flag.long, flag.value);
+    let _ = writeln!(out, "  {names:<36}{}", flag.help);
+}

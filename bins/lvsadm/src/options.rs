@@ -1,0 +1,302 @@
+//! The options of a command line as they are read, from left to right.
+//!
+//! Design: values are checked the moment they come, so that the first error of a line is the one
+//! that ipvsadm reports. What goes with which command is checked later, in `command`.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use ipvs_netlink::{AddressFamily, DaemonRole, Granularity, Protocol, ServiceKey, TunnelChecksum};
+
+use crate::exit::{Failure, Outcome};
+use crate::flags::{Key, Meaning, Verb};
+use crate::value::{self, number};
+use crate::words::Found;
+
+/// 31 days.
+const LONGEST_TIMEOUT: u64 = 2_678_400;
+
+/// Ways to forward, as asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum Forwarding {
+    #[default]
+    Gatewaying,
+    Ipip,
+    Masquerading,
+}
+
+/// Kinds of tunnels, as asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum TunnelType {
+    #[default]
+    Ipip,
+    Gue,
+    Gre,
+}
+
+impl TunnelType {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ipip => "ipip",
+            Self::Gue => "gue",
+            Self::Gre => "gre",
+        }
+    }
+}
+
+/// What the options of a command line have said.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    /// Which keys were given.
+    given: Vec<Key>,
+    pub(crate) service: Option<ServiceKey>,
+    pub(crate) scheduler: Option<Vec<u8>>,
+    pub(crate) scheduler_flags: Option<Vec<u8>>,
+    pub(crate) persistence: Option<Duration>,
+    pub(crate) granularity: Granularity,
+    pub(crate) engine: Option<Vec<u8>>,
+    pub(crate) server: Option<(IpAddr, Option<u16>)>,
+    pub(crate) forwarding: Forwarding,
+    pub(crate) weight: Option<u32>,
+    pub(crate) upper_threshold: u32,
+    pub(crate) lower_threshold: u32,
+    pub(crate) tunnel_type: TunnelType,
+    pub(crate) tunnel_port: u16,
+    pub(crate) tunnel_checksum: TunnelChecksum,
+    pub(crate) daemon_role: Option<DaemonRole>,
+    pub(crate) interface: Vec<u8>,
+    pub(crate) sync_id: u8,
+    pub(crate) sync_maxlen: Option<u16>,
+    pub(crate) group: Option<IpAddr>,
+    pub(crate) group_port: Option<u16>,
+    pub(crate) ttl: Option<u8>,
+}
+
+impl Options {
+    /// Whether a key was given.
+    pub(crate) fn has(&self, key: Key) -> bool {
+        self.given.contains(&key)
+    }
+
+    /// Takes the value of `--start-daemon` or `--stop-daemon`.
+    pub(crate) fn take_state(&mut self, verb: Verb, value: &[u8]) -> Outcome<()> {
+        self.daemon_role = match value {
+            b"master" => Some(DaemonRole::Master),
+            b"backup" => Some(DaemonRole::Backup),
+            _ if verb == Verb::StartDaemon => {
+                return Err(Failure::usage("illegal start-daemon parameter specified"));
+            }
+            _ => return Err(Failure::usage("illegal start_daemon specified")),
+        };
+        Ok(())
+    }
+
+    /// Takes an option behind the command.
+    pub(crate) fn take(&mut self, found: &Found) -> Outcome<()> {
+        let key = match found.flag.meaning {
+            Meaning::Verb(_) => {
+                return Err(Failure::usage(quoted("invalid option", &found.word, "")));
+            }
+            Meaning::Ipv6 => return self.take_ipv6(),
+            Meaning::Nothing => return Ok(()),
+            Meaning::Key(key) => key,
+        };
+        if self.has(key) {
+            let message = format!("multiple '{}' options specified", key.name());
+            return Err(Failure::usage(message));
+        }
+        self.given.push(key);
+        let text = found.value.as_deref().unwrap_or_default();
+        match key {
+            Key::Service => self.take_service(found.flag.long, text)?,
+            Key::Scheduler => self.scheduler = Some(text.to_vec()),
+            Key::SchedFlags => self.scheduler_flags = Some(text.to_vec()),
+            Key::Persistent => {
+                let seconds = match &found.value {
+                    Some(text) => timeout(text, 1)?,
+                    None => 360,
+                };
+                self.persistence = Some(Duration::from_secs(seconds));
+            }
+            Key::Netmask => self.take_netmask(text)?,
+            Key::Engine => self.engine = Some(text.to_vec()),
+            Key::Server => {
+                let protocols: &[Protocol] = match &self.service {
+                    Some(ServiceKey::Address { protocol, .. }) => &[*protocol],
+                    Some(ServiceKey::Mark { .. }) => &[Protocol::Tcp, Protocol::Udp],
+                    None => &[],
+                };
+                let server = value::endpoint(text, protocols);
+                self.server = Some(server.ok_or_else(|| {
+                    Failure::usage("illegal real server address[:port] specified")
+                })?);
+            }
+            Key::Forwarding => {
+                self.forwarding = match found.flag.short {
+                    Some(b'i') => Forwarding::Ipip,
+                    Some(b'm') => Forwarding::Masquerading,
+                    _ => Forwarding::Gatewaying,
+                };
+            }
+            Key::Weight => {
+                self.weight = Some(in_range(text, 0, MAX_INT, "illegal weight specified")?)
+            }
+            Key::UpperThreshold => {
+                self.upper_threshold = in_range(text, 0, MAX_INT, "illegal u_threshold specified")?;
+            }
+            Key::LowerThreshold => {
+                self.lower_threshold = in_range(text, 0, MAX_INT, "illegal l_threshold specified")?;
+            }
+            Key::TunType => {
+                self.tunnel_type = match text {
+                    b"ipip" => TunnelType::Ipip,
+                    b"gue" => TunnelType::Gue,
+                    b"gre" => TunnelType::Gre,
+                    _ => return Err(Failure::usage("illegal tunnel type specified")),
+                };
+            }
+            Key::TunPort => {
+                self.tunnel_port = in_range(text, 1, 65535, "illegal tunnel port specified")?;
+            }
+            Key::TunNocsum => self.tunnel_checksum = TunnelChecksum::None,
+            Key::TunCsum => self.tunnel_checksum = TunnelChecksum::Full,
+            Key::TunRemcsum => self.tunnel_checksum = TunnelChecksum::Remote,
+            Key::SyncId => self.sync_id = in_range(text, 0, 255, "illegal syncid specified")?,
+            Key::SyncMaxlen => {
+                let length = in_range(text, 1, 65507, "illegal sync-maxlen specified")?;
+                self.sync_maxlen = Some(length);
+            }
+            Key::McastInterface => self.interface = text.to_vec(),
+            Key::McastGroup => self.group = Some(multicast_group(text)?),
+            Key::McastPort => {
+                let port = in_range(text, 1, 65535, "illegal mcast-port specified")?;
+                self.group_port = Some(port);
+            }
+            Key::McastTtl => {
+                self.ttl = Some(in_range(text, 1, 255, "illegal mcast-ttl specified")?);
+            }
+            Key::Numeric
+            | Key::Connection
+            | Key::Timeout
+            | Key::Daemon
+            | Key::Stats
+            | Key::Rate
+            | Key::Thresholds
+            | Key::PersistentConn
+            | Key::NoSort
+            | Key::Exact
+            | Key::Ops
+            | Key::TunInfo
+            | Key::Json => {}
+        }
+        Ok(())
+    }
+
+    fn take_ipv6(&mut self) -> Outcome<()> {
+        match &mut self.service {
+            Some(ServiceKey::Mark { family, .. }) => {
+                *family = AddressFamily::Inet6;
+                // As with an IPv6 address: a mask given before is forgotten.
+                self.granularity = Granularity::Host;
+                Ok(())
+            }
+            // An oddity that scripts can see: an empty line follows.
+            _ => Err(Failure::usage("-6 used before -f\n")),
+        }
+    }
+
+    fn take_service(&mut self, option: &str, text: &[u8]) -> Outcome<()> {
+        let protocol = match option {
+            "tcp-service" => Protocol::Tcp,
+            "udp-service" => Protocol::Udp,
+            "sctp-service" => Protocol::Sctp,
+            _ => {
+                let mark = number(text, 1, u32::MAX.into())
+                    .and_then(|mark| NonZeroU32::new(u32::try_from(mark).ok()?))
+                    .ok_or_else(|| {
+                        Failure::usage(quoted("invalid fwmark value", text, " specified"))
+                    })?;
+                let family = AddressFamily::Inet;
+                self.service = Some(ServiceKey::Mark { mark, family });
+                return Ok(());
+            }
+        };
+        let (address, port) = value::endpoint(text, &[protocol])
+            .ok_or_else(|| Failure::usage("illegal virtual server address[:port] specified"))?;
+        if address.is_ipv6() {
+            self.granularity = Granularity::Host;
+        }
+        let port = port.unwrap_or(0);
+        self.service = Some(ServiceKey::Address {
+            protocol,
+            address,
+            port,
+        });
+        Ok(())
+    }
+
+    /// The family is that of the service as far as it is known; before it, IPv4.
+    fn take_netmask(&mut self, text: &[u8]) -> Outcome<()> {
+        let family = self
+            .service
+            .as_ref()
+            .map_or(AddressFamily::Inet, ServiceKey::family);
+        self.granularity = match family {
+            AddressFamily::Inet => Granularity::Mask(value::ipv4(text).ok_or_else(|| {
+                Failure::usage("illegal virtual server persistent mask specified")
+            })?),
+            AddressFamily::Inet6 => {
+                // As atoi: what follows the digits does not matter.
+                let text = text.trim_ascii_start();
+                let text = text.strip_prefix(b"+").unwrap_or(text);
+                let end = text.iter().position(|byte| !byte.is_ascii_digit());
+                let prefix = number(&text[..end.unwrap_or(text.len())], 1, 128)
+                    .and_then(|prefix| u8::try_from(prefix).ok())
+                    .ok_or_else(|| Failure::usage("illegal ipv6 netmask specified"))?;
+                Granularity::Prefix(prefix)
+            }
+        };
+        if matches!(self.granularity, Granularity::Mask(mask) if mask.is_broadcast())
+            || self.granularity == Granularity::Prefix(128)
+        {
+            self.granularity = Granularity::Host;
+        }
+        Ok(())
+    }
+}
+
+const MAX_INT: u64 = i32::MAX as u64;
+
+/// A timeout in seconds.
+pub(crate) fn timeout(text: &[u8], low: u64) -> Outcome<u64> {
+    number(text, low, LONGEST_TIMEOUT)
+        .ok_or_else(|| Failure::usage(quoted("invalid timeout value", text, " specified")))
+}
+
+fn in_range<N: TryFrom<u64>>(text: &[u8], low: u64, high: u64, message: &str) -> Outcome<N> {
+    number(text, low, high)
+        .and_then(|value| N::try_from(value).ok())
+        .ok_or_else(|| Failure::usage(message))
+}
+
+fn multicast_group(text: &[u8]) -> Outcome<IpAddr> {
+    if text.contains(&b':') {
+        return match value::ipv6(text) {
+            Some(group) if group.is_multicast() => Ok(group.into()),
+            _ => Err(Failure::usage(quoted("invalid IPv6 mcast-group", text, ""))),
+        };
+    }
+    let group = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    match group {
+        Some(IpAddr::V4(group)) if group.is_multicast() => Ok(group.into()),
+        _ => Err(Failure::usage(quoted("invalid IPv4 mcast-group", text, ""))),
+    }
+}
+
+/// `BEFORE` and the text between a backtick and an apostrophe, byte for byte, and `BEHIND`.
+pub(crate) fn quoted(before: &str, text: &[u8], behind: &str) -> Vec<u8> {
+    [before.as_bytes(), b" `", text, b"'", behind.as_bytes()].concat()
+}

@@ -1,0 +1,207 @@
+//! Does what a command line asks for.
+
+use std::io::{BufRead, Write};
+
+use ipvs_netlink::{Info, IpvsError, ServiceEntry};
+
+use crate::command::{Listing, Subject, Task, parse};
+use crate::dataplane::AnyClient;
+use crate::exit::{Failure, Outcome};
+use crate::help;
+use crate::output::address::Addresses;
+use crate::output::{self, json, save};
+use crate::sort;
+
+/// What command lines share.
+pub(crate) struct Runner<O> {
+    pub(crate) client: AnyClient,
+    pub(crate) info: Info,
+    pub(crate) out: O,
+    /// The name that we were called by, for messages.
+    pub(crate) program: Vec<u8>,
+    /// `POSIXLY_CORRECT`.
+    pub(crate) posix: bool,
+}
+
+impl<O: Write> Runner<O> {
+    /// Does a command line. Returns the exit status, its messages being out.
+    pub(crate) fn run(&mut self, arguments: &[Vec<u8>], input: &mut dyn BufRead) -> u8 {
+        let result = parse(arguments, &self.program, self.posix).and_then(|task| match task {
+            Task::Restore => Ok(self.restore(input)),
+            task => self.perform(&task).map(|()| 0),
+        });
+        match result {
+            Ok(status) => status,
+            Err(failure) => self.report(&failure),
+        }
+    }
+
+    fn report(&mut self, failure: &Failure) -> u8 {
+        let _ = self.out.flush();
+        let _ = std::io::stderr().write_all(&failure.message);
+        failure.status
+    }
+
+    fn perform(&mut self, task: &Task) -> Outcome<()> {
+        match task {
+            Task::Help => help::usage(&mut self.out, &self.program),
+            Task::Version => help::version(&mut self.out, &self.program),
+            Task::Save { numeric } => self.save(*numeric).map_err(|error| Failure::ipvs(&error))?,
+            Task::List(listing) => {
+                self.list(listing)
+                    .map_err(|error| Failure::listing(&error))?;
+            }
+            Task::Change(command) => {
+                self.client
+                    .execute(command)
+                    .map_err(|error| Failure::ipvs(&error))?;
+            }
+            // Handled by `run`, and refused inside a restore.
+            Task::Restore => return Err(Failure::no_command(&self.program)),
+        }
+        Ok(())
+    }
+
+    /// Does the lines of `input`, each as soon as it is read. What IPVS or the option parser refuse
+    /// does not stop it; what is wrong usage does.
+    fn restore(&mut self, input: &mut dyn BufRead) -> u8 {
+        let mut status = 0;
+        let mut line = Vec::new();
+        while input
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|count| count > 0)
+        {
+            let arguments: Vec<Vec<u8>> = line
+                .split(|byte| b" \t\r\n".contains(byte))
+                .filter(|word| !word.is_empty() && *word != b"ipvsadm")
+                .map(<[u8]>::to_vec)
+                .collect();
+            line.clear();
+            if arguments.is_empty() {
+                continue;
+            }
+            let task = parse(&arguments, &self.program, self.posix);
+            let ends = matches!(task, Ok(Task::Help | Task::Version));
+            match task.and_then(|task| self.perform(&task)) {
+                Ok(()) if ends => return 0,
+                Ok(()) => status = 0,
+                Err(failure) => {
+                    status = self.report(&failure);
+                    if failure.ends_restore {
+                        return status;
+                    }
+                }
+            }
+        }
+        status
+    }
+
+    fn save(&mut self, numeric: bool) -> Result<(), IpvsError> {
+        let addresses = Addresses { numeric };
+        let mut entries = self.client.services()?;
+        sort::services(&mut entries);
+        for entry in entries {
+            save::service(&mut self.out, &entry.service, &addresses);
+            let key = entry.service.key;
+            let mut servers = self.client.destinations(&key)?;
+            sort::servers(&mut servers);
+            for server in servers {
+                save::server(&mut self.out, &key, &server.destination, &addresses);
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, listing: &Listing) -> Result<(), IpvsError> {
+        match listing.subject {
+            Subject::Connections => self.list_connections(listing),
+            Subject::Timeouts => {
+                let timeouts = self.client.timeouts()?;
+                if listing.json {
+                    let _ = writeln!(self.out, "{:#}", json::timeouts(&timeouts));
+                } else {
+                    output::timeouts(&mut self.out, &timeouts);
+                }
+                Ok(())
+            }
+            Subject::Daemons => {
+                let daemons = self.client.daemons()?;
+                if listing.json {
+                    let daemons: serde_json::Value = daemons.iter().map(json::daemon).collect();
+                    let _ = writeln!(self.out, "{daemons:#}");
+                } else {
+                    daemons
+                        .iter()
+                        .for_each(|daemon| output::daemon(&mut self.out, daemon));
+                }
+                Ok(())
+            }
+            Subject::Table => {
+                let mut entries = self.client.services()?;
+                if listing.sorted {
+                    sort::services(&mut entries);
+                }
+                self.list_services(listing, &entries)
+            }
+            Subject::Service(key) => {
+                let entry = self.client.service(&key)?;
+                self.list_services(listing, &[entry])
+            }
+        }
+    }
+
+    fn list_services(
+        &mut self,
+        listing: &Listing,
+        entries: &[ServiceEntry],
+    ) -> Result<(), IpvsError> {
+        let addresses = Addresses {
+            numeric: listing.numeric,
+        };
+        let (format, exact) = (listing.format, listing.exact);
+        let mut objects = Vec::new();
+        if !listing.json {
+            if listing.subject == Subject::Table {
+                output::title(&mut self.out, &self.info);
+            }
+            output::header(&mut self.out, format);
+        }
+        for entry in entries {
+            let key = entry.service.key;
+            let mut servers = self.client.destinations(&key)?;
+            if listing.sorted {
+                sort::servers(&mut servers);
+            }
+            if listing.json {
+                objects.push(json::service(entry, &servers));
+                continue;
+            }
+            output::service(&mut self.out, entry, format, exact, &addresses);
+            for server in &servers {
+                output::server(&mut self.out, server, &key, format, exact, &addresses);
+            }
+        }
+        if listing.json {
+            let _ = writeln!(self.out, "{:#}", json::table(&self.info, objects));
+        }
+        Ok(())
+    }
+
+    fn list_connections(&mut self, listing: &Listing) -> Result<(), IpvsError> {
+        let addresses = Addresses {
+            numeric: listing.numeric,
+        };
+        let with_engine = listing.format == crate::command::Format::PersistentConn;
+        if !listing.json {
+            output::connection_header(&mut self.out, with_engine);
+        }
+        let out = &mut self.out;
+        self.client.connections(|entry| {
+            if listing.json {
+                let _ = writeln!(out, "{}", json::connection(&entry));
+            } else {
+                output::connection(out, &entry, with_engine, &addresses);
+            }
+        })
+    }
+}

@@ -1,0 +1,217 @@
+//! Splits a command line into options as popt does for ipvsadm.
+//!
+//! Design: knows the table of flags and nothing of values, so that its rules stand alone: clusters,
+//! attached values, the optional value of `-p`, words between options.
+
+use crate::exit::{Failure, Outcome};
+use crate::flags::{self, Arity, Flag};
+
+/// One option as it was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) flag: &'static Flag,
+    pub(crate) value: Option<Vec<u8>>,
+    /// The whole word that it stood in, for messages.
+    pub(crate) word: Vec<u8>,
+}
+
+/// Walks over the words of a command line.
+#[derive(Debug)]
+pub(crate) struct Words<'a> {
+    rest: std::slice::Iter<'a, Vec<u8>>,
+    /// What is left of a cluster, and the whole of it.
+    cluster: Option<(&'a [u8], &'a [u8])>,
+    /// Words that are no options.
+    pub(crate) stray: Vec<&'a [u8]>,
+    /// Whether the first stray word ends the options (`POSIXLY_CORRECT`).
+    posix: bool,
+}
+
+impl<'a> Words<'a> {
+    pub(crate) fn new(arguments: &'a [Vec<u8>], posix: bool) -> Self {
+        Self {
+            rest: arguments.iter(),
+            cluster: None,
+            stray: Vec::new(),
+            posix,
+        }
+    }
+
+    /// The next option, or `None` when there is none any more.
+    pub(crate) fn next(&mut self) -> Outcome<Option<Found>> {
+        loop {
+            if let Some((letters, word)) = self.cluster.take() {
+                return self.short(letters, word).map(Some);
+            }
+            let Some(word) = self.rest.next() else {
+                return Ok(None);
+            };
+            match word.as_slice() {
+                b"--" => self.end(),
+                [b'-', b'-', name @ ..] => return self.long(name, word).map(Some),
+                [b'-', letters @ ..] if !letters.is_empty() => {
+                    self.cluster = Some((letters, word));
+                }
+                _ => {
+                    self.stray.push(word);
+                    if self.posix {
+                        self.end();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes all that is left for stray words.
+    fn end(&mut self) {
+        self.stray.extend(self.rest.by_ref().map(Vec::as_slice));
+    }
+
+    fn long(&mut self, name: &'a [u8], word: &'a [u8]) -> Outcome<Found> {
+        let (name, attached) = match name.iter().position(|byte| *byte == b'=') {
+            Some(at) => (&name[..at], name.get(at + 1..)),
+            None => (name, None),
+        };
+        let flag = flags::long(name).ok_or_else(|| Failure::option(word, "unknown option"))?;
+        self.finish(flag, attached, word)
+    }
+
+    fn short(&mut self, letters: &'a [u8], word: &'a [u8]) -> Outcome<Found> {
+        let unknown = || Failure::option(word, "unknown option");
+        let (letter, rest) = letters.split_first().ok_or_else(unknown)?;
+        let flag = flags::short(*letter).ok_or_else(unknown)?;
+        let attached = match rest {
+            [] => None,
+            [b'=', value @ ..] => Some(value),
+            rest if flag.arity != Arity::None => Some(rest),
+            rest => {
+                self.cluster = Some((rest, word));
+                None
+            }
+        };
+        self.finish(flag, attached, word)
+    }
+
+    fn finish(
+        &mut self,
+        flag: &'static Flag,
+        attached: Option<&[u8]>,
+        word: &[u8],
+    ) -> Outcome<Found> {
+        let value = match (flag.arity, attached) {
+            (Arity::None, None) => None,
+            (Arity::None, Some(_)) => {
+                return Err(Failure::option(word, "option does not take an argument"));
+            }
+            (_, Some(attached)) => Some(attached.to_vec()),
+            (Arity::Value, None) => {
+                let next = self.rest.next();
+                Some(
+                    next.ok_or_else(|| Failure::option(word, "missing argument"))?
+                        .clone(),
+                )
+            }
+            (Arity::Optional, None) => match self.rest.as_slice().first() {
+                Some(next) if !next.starts_with(b"-") => self.rest.next().cloned(),
+                _ => None,
+            },
+        };
+        Ok(Found {
+            flag,
+            value,
+            word: word.to_vec(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Options as `long=value`, stray words behind `|`, or the message.
+    fn split(line: &str) -> String {
+        let arguments: Vec<Vec<u8>> = line
+            .split_ascii_whitespace()
+            .map(|word| word.as_bytes().to_vec())
+            .collect();
+        let mut words = Words::new(&arguments, false);
+        let mut text = String::new();
+        loop {
+            match words.next() {
+                Ok(Some(Found { flag, value, .. })) => {
+                    text += flag.long;
+                    if let Some(value) = value {
+                        text += &format!("={}", String::from_utf8_lossy(&value));
+                    }
+                    text += " ";
+                }
+                Ok(None) => break,
+                Err(failure) => return String::from_utf8(failure.message).unwrap(),
+            }
+        }
+        let stray: Vec<_> = words
+            .stray
+            .iter()
+            .map(|word| String::from_utf8_lossy(word))
+            .collect();
+        text + "| " + &stray.join(" ")
+    }
+
+    #[test]
+    fn values_attach_in_five_ways() {
+        let expected = "add-service scheduler=rr | ";
+        for line in [
+            "-A -s rr",
+            "-A -srr",
+            "-A -s=rr",
+            "-A --scheduler rr",
+            "-A --scheduler=rr",
+        ] {
+            assert_eq!(split(line), expected, "{line}");
+        }
+        assert_eq!(split("-As rr"), expected);
+        assert_eq!(split("-A -w -1"), "add-service weight=-1 | ");
+        assert_eq!(split("-A -s="), "add-service scheduler= | ");
+        assert_eq!(split("-a -mw5"), "add-server masquerading weight=5 | ");
+    }
+
+    #[test]
+    fn the_value_of_p_is_optional() {
+        assert_eq!(
+            split("-A -p -s rr 5"),
+            "add-service persistent scheduler=rr | 5"
+        );
+        assert_eq!(split("-A -p 5"), "add-service persistent=5 | ");
+        assert_eq!(split("-A -ps rr"), "add-service persistent=s | rr");
+        assert_eq!(split("-A -p -5"), "-5: unknown option\n");
+        assert_eq!(split("-A -p -"), "add-service persistent | -");
+        assert_eq!(split("-A -p -- 5"), "add-service persistent | 5");
+        assert_eq!(split("-A -p="), "add-service persistent= | ");
+    }
+
+    #[test]
+    fn errors_name_the_word_as_typed() {
+        assert_eq!(split("-LnQ"), "-LnQ: unknown option\n");
+        assert_eq!(split("-A --bogus"), "--bogus: unknown option\n");
+        assert_eq!(split("-A -s"), "-s: missing argument\n");
+        assert_eq!(split("-A --scheduler"), "--scheduler: missing argument\n");
+        assert_eq!(
+            split("-A --ops=3"),
+            "--ops=3: option does not take an argument\n"
+        );
+    }
+
+    #[test]
+    fn words_stand_anywhere() {
+        assert_eq!(split("foo -L bar -n"), "list numeric | foo bar");
+        assert_eq!(split("-A -- -s rr"), "add-service | -s rr");
+    }
+
+    #[test]
+    fn posix_ends_options_at_the_first_word() {
+        let arguments = [b"foo".to_vec(), b"-L".to_vec()];
+        let mut words = Words::new(&arguments, true);
+        assert!(words.next().unwrap().is_none());
+        assert_eq!(words.stray, [b"foo".as_slice(), b"-L"]);
+    }
+}

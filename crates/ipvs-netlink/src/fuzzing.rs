@@ -1,0 +1,227 @@
+//! What the fuzz targets call. Not for others; changes without notice.
+
+use crate::codec::{Attributes, Messages, Writer};
+use crate::connection::ConnectionEntry;
+use crate::daemon::SyncDaemon;
+use crate::destination::DestinationEntry;
+use crate::exchange::{Exchange, Query};
+use crate::info::Info;
+use crate::service::ServiceEntry;
+use crate::session::Session;
+use crate::table::Table;
+use crate::timeouts::Timeouts;
+use crate::uapi::*;
+use crate::{AddressFamily, ParseError};
+
+/// Takes `bytes` for the answers to a question: whatever can be read must survive being written and
+/// read again.
+///
+/// # Panics
+///
+/// If it does not.
+pub fn answers(bytes: &[u8]) {
+    let mut request = Vec::new();
+    let mut exchange = Exchange::query(&Query::Services, 0x1c, 1, &mut request);
+    for message in Messages::new(bytes) {
+        let Ok(message) = message else { break };
+        let _ = exchange.handle_message(&message);
+        let Ok((_, attributes)) = message.generic() else {
+            continue;
+        };
+        let _ = Info::unpack(&attributes);
+        let _ = Timeouts::unpack(&attributes);
+        let found = |kind: u16| attributes.find(kind).ok().flatten();
+        if let Some(service) = found(IPVS_CMD_ATTR_SERVICE) {
+            round_trip(&service.nested(), ServiceEntry::unpack, ServiceEntry::pack);
+        }
+        if let Some(destination) = found(IPVS_CMD_ATTR_DEST) {
+            for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+                let unpack =
+                    |attributes: &Attributes<'_>| DestinationEntry::unpack(attributes, family);
+                round_trip(&destination.nested(), unpack, DestinationEntry::pack);
+            }
+        }
+        if let Some(daemon) = found(IPVS_CMD_ATTR_DAEMON) {
+            round_trip(&daemon.nested(), SyncDaemon::unpack, SyncDaemon::pack);
+        }
+    }
+    let _ = exchange.into_failures();
+}
+
+/// Takes `bytes` for what a client sends to a table, in two pieces. Whatever the table has taken, a
+/// client must be able to read.
+///
+/// # Panics
+///
+/// If it is not.
+pub fn requests(bytes: &[u8]) {
+    let mut table = Table::new(());
+    let mut session = Session::new();
+    let mut output = Vec::new();
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    for piece in [first, second] {
+        if session.handle_input(piece).is_err() {
+            break;
+        }
+        while session
+            .poll_output(&mut table, &mut output)
+            .unwrap_or(false)
+        {}
+    }
+    for message in Messages::new(&output) {
+        message.expect("answers of the table are messages");
+    }
+
+    let rules = table.rules();
+    let transport = crate::InProcess::new(std::sync::Arc::new(std::sync::Mutex::new(table)));
+    let mut client = crate::Client::connect(transport).expect("the table is there");
+    assert_eq!(client.rules().expect("the table is readable"), rules);
+}
+
+/// Takes `bytes` for lines of the connection list.
+///
+/// # Panics
+///
+/// If a line that can be read does not survive being written and read again.
+pub fn connections(bytes: &[u8]) {
+    for line in String::from_utf8_lossy(bytes).lines() {
+        if let Ok(entry) = ConnectionEntry::parse(line) {
+            let again = ConnectionEntry::parse(&entry.to_string());
+            assert_eq!(again.expect("written lines can be read"), entry);
+        }
+    }
+}
+
+fn round_trip<T: PartialEq + std::fmt::Debug>(
+    attributes: &Attributes<'_>,
+    unpack: impl Fn(&Attributes<'_>) -> Result<T, ParseError>,
+    pack: impl Fn(&T, &mut Writer<'_>),
+) {
+    let Ok(value) = unpack(attributes) else {
+        return;
+    };
+    let mut bytes = Vec::new();
+    pack(&value, &mut Writer::new(&mut bytes));
+    assert_eq!(
+        unpack(&Attributes::new(&bytes)).expect("written values can be read"),
+        value
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::arbitrary;
+    use crate::codec::Message;
+    use crate::command::Command;
+
+    /// Requests and answers of the recording, as a corpus to break.
+    fn corpus() -> Vec<Vec<u8>> {
+        let digit = |line: &str, at: usize| u8::from_str_radix(line.get(at..at + 2)?, 16).ok();
+        let recording = include_str!("../tests/recorded/linux-6.1.txt");
+        let lines = recording
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.get(2..));
+        lines
+            .map(|line| {
+                (0..line.len())
+                    .step_by(2)
+                    .map_while(|at| digit(line, at))
+                    .collect()
+            })
+            .collect()
+    }
+
+    /// Writes a command as a client does and reads it as the table does.
+    fn assert_survives(command: &Command) {
+        let mut bytes = Vec::new();
+        let _ = Exchange::commands([command], 0x1c, 7, &mut bytes);
+        let message: Message<'_> = Messages::new(&bytes)
+            .next()
+            .expect("one request")
+            .expect("a whole request");
+        let known = match command {
+            Command::AddService(_) => None,
+            Command::EditService(service) => Some(service.clone()),
+            Command::DeleteService(key)
+            | Command::Zero(Some(key))
+            | Command::AddDestination { service: key, .. }
+            | Command::EditDestination { service: key, .. }
+            | Command::DeleteDestination { service: key, .. } => {
+                Some(crate::VirtualService::new(*key, crate::Name::default()))
+            }
+            _ => None,
+        };
+        let request = crate::table::parse(&message, false, |_| known.as_ref());
+        assert_eq!(request, Ok(crate::table::Request::Change(command.clone())));
+    }
+
+    #[test]
+    fn the_recording_survives() {
+        for bytes in corpus() {
+            answers(&bytes);
+            requests(&bytes);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn commands_survive(command in arbitrary::command()) {
+            assert_survives(&command);
+        }
+
+        #[test]
+        fn entries_survive(
+            service in arbitrary::service(),
+            destination in arbitrary::destination(),
+            stats in arbitrary::stats(),
+            counts: [u32; 3],
+        ) {
+            let entry = ServiceEntry { service, stats };
+            let mut bytes = Vec::new();
+            entry.pack(&mut Writer::new(&mut bytes));
+            prop_assert_eq!(ServiceEntry::unpack(&Attributes::new(&bytes)).unwrap(), entry);
+
+            let status = crate::DestinationStatus {
+                active_conns: counts[0],
+                inactive_conns: counts[1],
+                persist_conns: counts[2],
+                stats,
+            };
+            let entry = DestinationEntry { destination, status };
+            let mut bytes = Vec::new();
+            entry.pack(&mut Writer::new(&mut bytes));
+            // The entry says its family itself; the service's must not matter.
+            for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+                let read = DestinationEntry::unpack(&Attributes::new(&bytes), family).unwrap();
+                prop_assert_eq!(read, entry);
+            }
+        }
+
+        #[test]
+        fn broken_messages_never_panic(
+            index: prop::sample::Index,
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            length: prop::sample::Index,
+        ) {
+            let mut bytes = index.get(&corpus()).clone();
+            for (at, value) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            bytes.truncate(length.index(bytes.len()) + 1);
+            answers(&bytes);
+            requests(&bytes);
+        }
+
+        #[test]
+        fn rubbish_never_panics(bytes: Vec<u8>) {
+            answers(&bytes);
+            requests(&bytes);
+            connections(&bytes);
+        }
+    }
+}
