@@ -162,14 +162,15 @@ fn internal() -> Failure {
     Failure::usage("an option is missing")
 }
 
-const SCHEDULER_FLAGS: [(&[u8], Option<&[u8]>, ServiceFlags); 7] = [
-    (b"sh-fallback", Some(b"sh"), ServiceFlags::SCHED_1),
-    (b"sh-port", Some(b"sh"), ServiceFlags::SCHED_2),
-    (b"mh-fallback", Some(b"mh"), ServiceFlags::SCHED_1),
-    (b"mh-port", Some(b"mh"), ServiceFlags::SCHED_2),
-    (b"flag-1", None, ServiceFlags::SCHED_1),
-    (b"flag-2", None, ServiceFlags::SCHED_2),
-    (b"flag-3", None, ServiceFlags::SCHED_3),
+/// Names of scheduler flags: the name, which scheduler it belongs to (empty: any), the flag.
+const SCHEDULER_FLAGS: [(&str, &str, ServiceFlags); 7] = [
+    ("sh-fallback", "sh", ServiceFlags::SCHED_1),
+    ("sh-port", "sh", ServiceFlags::SCHED_2),
+    ("mh-fallback", "mh", ServiceFlags::SCHED_1),
+    ("mh-port", "mh", ServiceFlags::SCHED_2),
+    ("flag-1", "", ServiceFlags::SCHED_1),
+    ("flag-2", "", ServiceFlags::SCHED_2),
+    ("flag-3", "", ServiceFlags::SCHED_3),
 ];
 
 fn scheduler_flags(options: &Options) -> Outcome<ServiceFlags> {
@@ -181,11 +182,14 @@ fn scheduler_flags(options: &Options) -> Outcome<ServiceFlags> {
         .split(|byte| *byte == b',')
         .filter(|name| !name.is_empty())
     {
-        let known = SCHEDULER_FLAGS.iter().find(|(known, ..)| *known == name);
+        let known = SCHEDULER_FLAGS
+            .iter()
+            .find(|(known, ..)| known.as_bytes() == name);
         let Some((_, scheduler, flag)) = known else {
             return Err(Failure::usage(quoted("invalid scheduler flag", name, "")));
         };
-        if scheduler.is_some() && *scheduler != options.scheduler.as_deref() {
+        let given = options.scheduler.as_deref().unwrap_or_default();
+        if !scheduler.is_empty() && scheduler.as_bytes() != given {
             return Err(Failure::usage(quoted(
                 "incompatible scheduler flag",
                 name,

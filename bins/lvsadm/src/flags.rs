@@ -1,7 +1,7 @@
 //! The one table of commands and options; the parser, the checks and the help are read from it.
 //!
 //! Design: names, arity and message names are ipvsadm's, since scripts see them. An option that
-//! lvsadm adds stands in the same table and is told by [`Flag::added`].
+//! lvsadm adds stands in the same table, marked by a comment.
 
 /// What to do: the first option of a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,8 +246,6 @@ pub(crate) struct Flag {
     /// For the help: the value's name, and what it does.
     pub(crate) value: &'static str,
     pub(crate) help: &'static str,
-    /// Whether ipvsadm does not have it.
-    pub(crate) added: bool,
 }
 
 const fn verb(
@@ -264,7 +262,6 @@ const fn verb(
         arity: Arity::None,
         value,
         help,
-        added: false,
     }
 }
 
@@ -276,7 +273,6 @@ const fn switch(short: Option<u8>, long: &'static str, key: Key, help: &'static 
         arity: Arity::None,
         value: "",
         help,
-        added: false,
     }
 }
 
@@ -294,7 +290,6 @@ const fn value(
         arity: Arity::Value,
         value,
         help,
-        added: false,
     }
 }
 
@@ -594,10 +589,8 @@ pub(crate) const FLAGS: &[Flag] = &[
         "N",
         "multicast time to live",
     ),
-    Flag {
-        added: true,
-        ..switch(None, "json", Key::Json, "list as JSON")
-    },
+    // Not one of ipvsadm's.
+    switch(None, "json", Key::Json, "list as JSON"),
 ];
 
 /// The row of a short option.

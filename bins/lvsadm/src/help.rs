@@ -47,11 +47,8 @@ pub(crate) fn usage(out: &mut impl Write, program: &[u8]) {
         .iter()
         .filter(|flag| !is_verb(flag))
         .for_each(|flag| line(out, flag));
-    let _ = writeln!(
-        out,
-        "  {:<36}{}",
-        "    --socket PATH", "talk to the lvsd that listens there"
-    );
+    let names = "    --socket PATH";
+    let _ = writeln!(out, "  {names:<36}talk to the lvsd that listens there");
 }
 
 /// Whether a command line asks for nothing that needs IPVS.

@@ -19,6 +19,8 @@ pub(crate) struct Runner<O> {
     pub(crate) out: O,
     /// The name that we were called by, for messages.
     pub(crate) program: Vec<u8>,
+    /// Whether `-R` skips lines that begin with `#`, as `ipvsadm-restore` does.
+    pub(crate) skip_comments: bool,
     /// `POSIXLY_CORRECT`.
     pub(crate) posix: bool,
 }
@@ -71,6 +73,10 @@ impl<O: Write> Runner<O> {
             .read_until(b'\n', &mut line)
             .is_ok_and(|count| count > 0)
         {
+            if self.skip_comments && line.starts_with(b"#") {
+                line.clear();
+                continue;
+            }
             let arguments: Vec<Vec<u8>> = line
                 .split(|byte| b" \t\r\n".contains(byte))
                 .filter(|word| !word.is_empty() && *word != b"ipvsadm")

@@ -86,7 +86,7 @@ impl SyncDaemon {
             let attribute = attribute?;
             match attribute.kind {
                 IPVS_DAEMON_ATTR_MCAST_IFN => {
-                    daemon.interface = Name::from_kernel(attribute.payload);
+                    daemon.interface = Name::lossy(attribute.payload);
                 }
                 IPVS_DAEMON_ATTR_SYNC_ID => {
                     let id = attribute.u32()?;

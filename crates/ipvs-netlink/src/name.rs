@@ -67,9 +67,9 @@ impl Name {
         Ok(name)
     }
 
-    /// The name that a kernel string holds: up to the first NUL, cut to 15 bytes, with what is no
-    /// UTF-8 replaced.
-    pub(crate) fn from_kernel(bytes: &[u8]) -> Self {
+    /// The name that bytes hold, as the kernel takes them: up to the first NUL, cut to 15 bytes, with
+    /// what is no UTF-8 replaced.
+    pub fn lossy(bytes: &[u8]) -> Self {
         let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
         let text = String::from_utf8_lossy(text);
         let mut end = text.len().min(MAX);
@@ -160,14 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn kernel_strings_end_at_nul_and_never_fail() {
-        assert_eq!(Name::from_kernel(b"wrr\0rubbish"), "wrr");
-        assert_eq!(Name::from_kernel(b"rr"), "rr");
-        assert_eq!(Name::from_kernel(b"").as_str(), "");
-        assert_eq!(
-            Name::from_kernel(&[0xff; 40]).as_str(),
-            "\u{fffd}".repeat(5)
-        );
+    fn bytes_end_at_nul_and_never_fail() {
+        assert_eq!(Name::lossy(b"wrr\0rubbish"), "wrr");
+        assert_eq!(Name::lossy(b"rr"), "rr");
+        assert_eq!(Name::lossy(b"").as_str(), "");
+        assert_eq!(Name::lossy(&[0xff; 40]).as_str(), "\u{fffd}".repeat(5));
     }
 
     #[test]

@@ -370,11 +370,11 @@ impl VirtualService {
         for attribute in attributes.clone() {
             let attribute = attribute?;
             match attribute.kind {
-                IPVS_SVC_ATTR_SCHED_NAME => scheduler = Name::from_kernel(attribute.payload),
+                IPVS_SVC_ATTR_SCHED_NAME => scheduler = Name::lossy(attribute.payload),
                 IPVS_SVC_ATTR_FLAGS => flags = flag_word(&attribute)?.0,
                 IPVS_SVC_ATTR_TIMEOUT => timeout = attribute.u32()?,
                 IPVS_SVC_ATTR_NETMASK => netmask = Some(attribute),
-                IPVS_SVC_ATTR_PE_NAME => engine = Some(Name::from_kernel(attribute.payload)),
+                IPVS_SVC_ATTR_PE_NAME => engine = Some(Name::lossy(attribute.payload)),
                 _ => key.take(&attribute)?,
             }
         }
