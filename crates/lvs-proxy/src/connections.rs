@@ -15,7 +15,7 @@ use std::{
 };
 
 use ipvs_netlink::ConnectionEntry;
-use tokio::{sync::Notify, task::AbortHandle};
+use tokio::task::AbortHandle;
 
 use crate::{
     linger::{Kind, Lingering},
@@ -35,7 +35,6 @@ pub(crate) struct Connections {
     hasher: RandomState,
     /// The worker's clock, set once a second: fine enough for timeouts of minutes.
     now: Cell<Duration>,
-    room: Notify,
 }
 
 #[derive(Debug)]
@@ -89,7 +88,6 @@ impl Connections {
                 lingering,
             }),
             hasher: RandomState::new(),
-            room: Notify::new(),
         })
     }
 
@@ -118,20 +116,6 @@ impl Connections {
     pub(crate) fn set_task(&self, slot: usize, task: AbortHandle) {
         if let Some(Some(live)) = self.tables.borrow_mut().live.get_mut(slot) {
             live.task = Some(task);
-        }
-    }
-
-    /// Waits until there is room for one more connection.
-    pub(crate) async fn room(&self) {
-        while self.live() >= self.shared.worker_capacity {
-            if let Some(held_back) = self.shared.notices.at_capacity.admit(self.shared.now()) {
-                tracing::warn!(
-                    connections = self.live(),
-                    held_back,
-                    "no more connections can be accepted until others end: raise the limit of open files"
-                );
-            }
-            self.room.notified().await;
         }
     }
 
@@ -194,11 +178,6 @@ impl Connections {
         Some(cursor)
     }
 
-    fn live(&self) -> usize {
-        let tables = self.tables.borrow();
-        tables.live.len() - tables.free.len()
-    }
-
     fn key(&self, client: SocketAddr, virtual_address: SocketAddr) -> u64 {
         self.hasher.hash_one((client, virtual_address))
     }
@@ -211,7 +190,6 @@ impl Connections {
             }
             tables.free.push(slot);
         }
-        self.room.notify_one();
         self.shared.connection_closed();
         let Some(entry) = entry else { return };
         entry.event(TcpEvent::Reset);

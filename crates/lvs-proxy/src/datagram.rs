@@ -17,6 +17,7 @@ use nix::{
         ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg,
     },
 };
+use socket2::SockRef;
 use tokio::{io::Interest, net::UdpSocket};
 
 /// A listening datagram socket.
@@ -84,7 +85,7 @@ impl DatagramSocket {
         })
     }
 
-    /// Sends from `local` to `client` without waiting.
+    /// Sends from `local` to `client` without waiting: what the system has no room for is lost.
     pub(crate) fn send(
         &self,
         datagram: &[u8],
@@ -92,41 +93,40 @@ impl DatagramSocket {
         client: SocketAddr,
     ) -> io::Result<usize> {
         if !self.bound.ip().is_unspecified() || local.is_unspecified() {
-            return self.socket.try_send_to(datagram, client);
+            return SockRef::from(&self.socket).send_to(datagram, &client.into());
         }
-        self.socket.try_io(Interest::WRITABLE, || {
-            let to = SockaddrStorage::from(client);
-            let (info4, info6);
-            let source = match local {
-                IpAddr::V4(local) => {
-                    let s_addr = u32::from_ne_bytes(local.octets());
-                    info4 = libc::in_pktinfo {
-                        ipi_ifindex: 0,
-                        ipi_spec_dst: libc::in_addr { s_addr },
-                        ipi_addr: libc::in_addr { s_addr: 0 },
-                    };
-                    ControlMessage::Ipv4PacketInfo(&info4)
-                }
-                IpAddr::V6(local) => {
-                    let ipi6_addr = libc::in6_addr {
-                        s6_addr: local.octets(),
-                    };
-                    info6 = libc::in6_pktinfo {
-                        ipi6_addr,
-                        ipi6_ifindex: scope(client),
-                    };
-                    ControlMessage::Ipv6PacketInfo(&info6)
-                }
-            };
-            let slices = [IoSlice::new(datagram)];
-            Ok(sendmsg(
-                self.socket.as_raw_fd(),
-                &slices,
-                &[source],
-                MsgFlags::MSG_DONTWAIT,
-                Some(&to),
-            )?)
-        })
+        let to = SockaddrStorage::from(client);
+        let (info4, info6);
+        let source = match local {
+            IpAddr::V4(local) => {
+                let s_addr = u32::from_ne_bytes(local.octets());
+                info4 = libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: libc::in_addr { s_addr },
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                };
+                ControlMessage::Ipv4PacketInfo(&info4)
+            }
+            IpAddr::V6(local) => {
+                let ipi6_addr = libc::in6_addr {
+                    s6_addr: local.octets(),
+                };
+                info6 = libc::in6_pktinfo {
+                    ipi6_addr,
+                    ipi6_ifindex: scope(client),
+                };
+                ControlMessage::Ipv6PacketInfo(&info6)
+            }
+        };
+        let slices = [IoSlice::new(datagram)];
+        let socket = self.socket.as_raw_fd();
+        Ok(sendmsg(
+            socket,
+            &slices,
+            &[source],
+            MsgFlags::MSG_DONTWAIT,
+            Some(&to),
+        )?)
     }
 }
 

@@ -12,7 +12,7 @@ use ipvs_netlink::{InProcess, Table};
 use crate::{
     Control, ProxyConfig,
     face::Face,
-    limits::{raise_open_files, worker_capacity},
+    limits::{capacity, raise_open_files},
     shared::Shared,
     worker::WorkerHandle,
 };
@@ -41,13 +41,15 @@ pub struct Drained {
 impl Proxy {
     /// Starts the workers. Listens nowhere yet.
     ///
-    /// The soft limit of open files is raised to the hard one, for the whole process: a connection needs two.
+    /// The limit of open files is raised as far as permitted, for the whole process: a connection needs two.
+    /// Clients beyond what that allows wait until others end.
     ///
     /// # Errors
     /// When threads or their event queues cannot be made.
     pub fn start(config: ProxyConfig) -> io::Result<Self> {
         let workers = config.workers.get();
-        let capacity = worker_capacity(raise_open_files(), workers, config.pipe_limit);
+        let capacity = capacity(raise_open_files());
+        tracing::info!(workers, capacity, "userspace dataplane started");
         let shared = Arc::new(Shared::new(config, capacity));
         let workers: io::Result<Vec<_>> = (0..workers)
             .map(|number| WorkerHandle::start(number, Arc::clone(&shared)))

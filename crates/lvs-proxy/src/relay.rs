@@ -53,7 +53,7 @@ pub(crate) struct Resources {
 
 /// Hears what happens to the data of a connection.
 pub(crate) trait Observer {
-    /// A piece was read.
+    /// A piece was read; it has not been handed on yet.
     fn moved(&self, way: Way, bytes: usize);
     /// The sender of this way has ended its data.
     fn ended(&self, way: Way);
@@ -136,7 +136,8 @@ pub(crate) async fn relay(
             observer,
             last,
         );
-        if inward_done?.is_ready() && outward_done?.is_ready() {
+        let (inward_done, outward_done) = (inward_done?, outward_done?);
+        if inward_done.is_ready() && outward_done.is_ready() {
             Poll::Ready(Ok(()))
         } else {
             Poll::Pending
@@ -200,9 +201,9 @@ impl Direction {
                 return Poll::Pending;
             }
             let moved = if self.splicing {
-                ready!(self.poll_splice(cx, from, resources))?
+                ready!(self.poll_splice(cx, from, resources, observer))?
             } else {
-                Some(ready!(self.poll_copy(cx, from, to, resources))?)
+                Some(ready!(self.poll_copy(cx, from, to, resources, observer))?)
             };
             match moved {
                 None => {}
@@ -211,10 +212,7 @@ impl Direction {
                     self.held.give_back_pipe();
                     observer.ended(self.way);
                 }
-                Some(bytes) => {
-                    observer.moved(self.way, bytes);
-                    turn += bytes;
-                }
+                Some(bytes) => turn += bytes,
             }
         }
     }
@@ -255,18 +253,20 @@ impl Direction {
         from: &mut ReadHalf<'_>,
         to: &mut WriteHalf<'_>,
         resources: &Resources,
+        observer: &impl Observer,
     ) -> Poll<io::Result<usize>> {
         let mut buffer = resources.buffer.borrow_mut();
         let mut buffer = ReadBuf::new(&mut buffer);
         ready!(Pin::new(&mut *from).poll_read(cx, &mut buffer))?;
         let full = buffer.remaining() == 0;
         let bytes = buffer.filled();
-        let sent = match bytes {
-            [] => 0,
-            bytes => match Pin::new(&mut *to).poll_write(cx, bytes) {
-                Poll::Ready(sent) => sent?,
-                Poll::Pending => 0,
-            },
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        observer.moved(self.way, bytes.len());
+        let sent = match Pin::new(&mut *to).poll_write(cx, bytes) {
+            Poll::Ready(sent) => sent?,
+            Poll::Pending => 0,
         };
         if let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
             self.held = Held::Bytes {
@@ -288,6 +288,7 @@ impl Direction {
         cx: &mut Context<'_>,
         from: &mut ReadHalf<'_>,
         resources: &Resources,
+        observer: &impl Observer,
     ) -> Poll<io::Result<Option<usize>>> {
         let socket: &TcpStream = from.as_ref();
         if socket.poll_read_ready(cx)?.is_pending() {
@@ -305,7 +306,9 @@ impl Direction {
             return Poll::Ready(Ok(None));
         };
         match socket.try_io(Interest::READABLE, || pipe.fill(socket)) {
+            Ok(0) => Poll::Ready(Ok(Some(0))),
             Ok(moved) => {
+                observer.moved(self.way, moved);
                 self.burst = self.burst.saturating_add(moved);
                 Poll::Ready(Ok(Some(moved)))
             }

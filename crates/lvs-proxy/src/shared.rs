@@ -1,6 +1,7 @@
 //! What all workers and the control side of one proxy share.
 
 use std::{
+    pin::pin,
     sync::{
         Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -8,18 +9,22 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::Notify;
+
 use crate::{ProxyConfig, limiter::Limiter, state::StateTimeouts};
 
 /// Shared by reference counting; everything in it may be used from any thread.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: ProxyConfig,
-    /// Connections one worker may have at a time, by the number of files this process may open.
-    pub(crate) worker_capacity: usize,
+    /// Connections there may be at a time, by the number of files this process may open.
+    pub(crate) capacity: usize,
     pub(crate) notices: Notices,
     started: Instant,
     timeouts: Mutex<StateTimeouts>,
     live: AtomicUsize,
+    waiting: AtomicUsize,
+    room: Notify,
     draining: AtomicBool,
     idle: Mutex<()>,
     became_idle: Condvar,
@@ -35,14 +40,16 @@ pub(crate) struct Notices {
 }
 
 impl Shared {
-    pub(crate) fn new(config: ProxyConfig, worker_capacity: usize) -> Self {
+    pub(crate) fn new(config: ProxyConfig, capacity: usize) -> Self {
         Self {
             config,
-            worker_capacity,
+            capacity,
             notices: Notices::default(),
             started: Instant::now(),
             timeouts: Mutex::default(),
             live: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            room: Notify::new(),
             draining: AtomicBool::new(false),
             idle: Mutex::new(()),
             became_idle: Condvar::new(),
@@ -71,8 +78,34 @@ impl Shared {
         self.live.fetch_add(1, SeqCst);
     }
 
+    /// Waits until there is room for one more connection.
+    pub(crate) async fn room(&self) {
+        while self.live() >= self.capacity {
+            if let Some(held_back) = self.notices.at_capacity.admit(self.now()) {
+                tracing::warn!(
+                    connections = self.live(),
+                    held_back,
+                    "new clients wait until others end: raise the limit of open files"
+                );
+            }
+            self.waiting.fetch_add(1, SeqCst);
+            let mut notified = pin!(self.room.notified());
+            // From here on no wake-up is missed, so a connection that closes before the next line counts.
+            notified.as_mut().enable();
+            if self.live() >= self.capacity {
+                notified.await;
+            }
+            self.waiting.fetch_sub(1, SeqCst);
+        }
+    }
+
     pub(crate) fn connection_closed(&self) {
-        if self.live.fetch_sub(1, SeqCst) == 1 && self.draining.load(SeqCst) {
+        let before = self.live.fetch_sub(1, SeqCst);
+        if self.waiting.load(SeqCst) > 0 {
+            // All of them: the one that is woken may have no client to accept.
+            self.room.notify_waiters();
+        }
+        if before == 1 && self.draining.load(SeqCst) {
             let _guard = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             self.became_idle.notify_all();
         }

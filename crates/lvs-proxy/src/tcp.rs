@@ -36,7 +36,7 @@ pub(crate) async fn accept_loop(
     listener: Rc<TcpListener>,
 ) {
     loop {
-        worker.connections.room().await;
+        worker.shared.room().await;
         match listener.accept().await {
             Ok((client, address)) => spawn(&worker, &service, client, address),
             // The client was faster: its connection is gone already.

@@ -11,7 +11,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    io,
+    io::{self, Read as _},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     rc::Rc,
     sync::Arc,
@@ -20,7 +20,12 @@ use std::{
 
 use ipvs_netlink::ConnectionEntry;
 use lvs_sched::DestinationId;
-use tokio::{net::UdpSocket, task::AbortHandle};
+use socket2::SockRef;
+use tokio::{
+    io::Interest,
+    net::UdpSocket,
+    task::{AbortHandle, coop::consume_budget},
+};
 
 use crate::{
     datagram::DatagramSocket,
@@ -66,6 +71,8 @@ impl UdpService {
     /// Forwards what clients send, until it is dropped.
     pub(crate) async fn run(self: Rc<Self>, worker: Rc<Worker>) {
         loop {
+            // Waiting does not yield while there is something; the other tasks want their turn too.
+            consume_budget().await;
             if self.socket.readable().await.is_err() {
                 // The runtime is shutting down.
                 return;
@@ -219,7 +226,7 @@ impl UdpService {
     }
 
     fn open(&self, worker: &Worker, server: SocketAddr) -> io::Result<UdpSocket> {
-        if self.flows.borrow().len() >= worker.shared.worker_capacity {
+        if self.flows.borrow().len() >= worker.shared.capacity / worker.shared.config.workers {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
         let any: SocketAddr = if server.is_ipv4() {
@@ -235,12 +242,21 @@ impl UdpService {
 
     /// Brings a server's answers to the client, until the flow ends.
     async fn answer(self: Rc<Self>, worker: Rc<Worker>, key: FlowKey, upstream: Rc<UdpSocket>) {
+        // A refusal is an error without data, which readable alone would not report.
+        let news = Interest::READABLE | Interest::ERROR;
         loop {
-            if upstream.readable().await.is_err() {
+            consume_budget().await;
+            let Ok(ready) = upstream.ready(news).await else {
                 return;
-            }
+            };
+            let interest = if ready.is_readable() {
+                Interest::READABLE
+            } else {
+                Interest::ERROR
+            };
             let mut buffer = worker.datagram.borrow_mut();
-            let bytes = match upstream.try_recv(&mut buffer) {
+            let receive = || (&*SockRef::from(&*upstream)).read(&mut buffer);
+            let bytes = match upstream.try_io(interest, receive) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(_) => {
@@ -298,7 +314,8 @@ impl Flow {
         service: &Service,
         datagram: &[u8],
     ) -> Result<(), DestinationId> {
-        match self.upstream.try_send(datagram) {
+        // Past the runtime: it does not know yet that a new socket is writable, and there is no waiting anyway.
+        match SockRef::from(&*self.upstream).send(datagram) {
             Err(error) if is_refusal(&error) => Err(self.destination.id),
             // Sent, or lost for lack of room, as on any network.
             _ => {
