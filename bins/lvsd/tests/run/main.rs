@@ -1,0 +1,11 @@
+//! `lvsd` as a user runs it: real processes, real servers, real configuration text.
+
+mod backend;
+mod lab;
+mod load;
+
+mod dying;
+mod failing;
+mod reloading;
+mod serving;
+mod status;
