@@ -58,29 +58,7 @@ impl Narrator {
 
     /// Something has happened.
     pub(crate) fn tell(&mut self, now: Duration, event: &Event) {
-        let name = |server: &usize| NAMES.get(*server).copied().unwrap_or("?");
-        let text = match event {
-            Event::Ready => "the director serves, and has found all servers well".to_owned(),
-            Event::Stopped(server) => format!("server {} dies", name(server)),
-            Event::Removed {
-                server,
-                after,
-                reason,
-            } => {
-                let name = name(server);
-                format!(
-                    "the director has removed server {name} after {:.1} s: {reason}",
-                    after.as_secs_f64()
-                )
-            }
-            Event::Restarted(server) => format!("server {} is back", name(server)),
-            Event::Returned { server, after } => {
-                format!(
-                    "the director has added server {} after {after:.1?}",
-                    name(server)
-                )
-            }
-        };
+        let text = words(event);
         let line = format!("[{:5.1}s] {text}\n", now.as_secs_f64());
         self.print(&line);
     }
@@ -166,6 +144,33 @@ impl Narrator {
         let mut stdout = std::io::stdout();
         let _ = stdout.write_all(out.as_bytes());
         let _ = stdout.flush();
+    }
+}
+
+fn words(event: &Event) -> String {
+    let name = |server: &usize| NAMES.get(*server).copied().unwrap_or("?");
+    match event {
+        Event::Ready => "the director serves, and has found all servers well".to_owned(),
+        Event::Stopped(server) => format!("server {} dies", name(server)),
+        Event::Removed {
+            server,
+            after,
+            reason,
+        } => {
+            let name = name(server);
+            format!(
+                "the director has removed server {name} after {:.1} s: {reason}",
+                after.as_secs_f64()
+            )
+        }
+        Event::Restarted(server) => format!("server {} is back", name(server)),
+        Event::Returned { server, after } => {
+            let after = after.as_secs_f64();
+            format!(
+                "the director has added server {} after {after:.1} s",
+                name(server)
+            )
+        }
     }
 }
 
@@ -256,6 +261,26 @@ mod tests {
         assert_eq!(
             state(&view(), None),
             "a weight 5, 7 connections; b removed, 7 connections; c weight 1, 7 connections"
+        );
+    }
+
+    #[test]
+    fn times_are_told_in_seconds() {
+        let after = Duration::from_millis(852);
+        let reason = "connection refused".to_owned();
+        let removed = Event::Removed {
+            server: 1,
+            after,
+            reason,
+        };
+        assert_eq!(
+            words(&removed),
+            "the director has removed server b after 0.9 s: connection refused"
+        );
+        let returned = Event::Returned { server: 1, after };
+        assert_eq!(
+            words(&returned),
+            "the director has added server b after 0.9 s"
         );
     }
 
