@@ -3,8 +3,8 @@
 //! # Design
 //! Two machines decide, [`Engine`] about servers and [`Reconciler`] about the table; this driver moves
 //! values between them, the probes, the table's thread and the parent, in one loop. After whatever
-//! came in, [`Checker::settle`] does what follows in a fixed order: outputs of the engine, states to
-//! the parent, and only then the table.
+//! came in, what follows is done in a fixed order: outputs of the engine, states to the parent, and
+//! only then the table.
 
 mod probes;
 
@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use self::probes::{Probed, Probes};
-use crate::dataplane::{Reply, Table};
+use crate::dataplane::{Place, Reply, Table};
 use crate::engine::{Engine, Output};
 use crate::exit::Exit;
 use crate::message::{CheckerStart, FromChecker, ToChecker};
@@ -109,7 +109,11 @@ async fn serve(mut start: CheckerStart, reader: OwnedReadHalf, parent: OwnedWrit
         .ok();
     let (events, mut queue) = mpsc::unbounded_channel();
     let (replies, mut table_queue) = mpsc::unbounded_channel();
-    let dataplane = match Table::start(start.ipvs_socket.clone(), replies) {
+    let place = match start.dataplane {
+        DataplaneKind::Kernel => Place::Kernel,
+        DataplaneKind::Userspace => Place::Userspace(start.ipvs_socket.clone()),
+    };
+    let dataplane = match Table::start(place, replies) {
         Ok(dataplane) => dataplane,
         Err(error) => {
             error!("Unable to start the table's thread - {error}");

@@ -5,12 +5,12 @@
 //! check. Jobs go in and replies come out in order, one at a time, as
 //! [`Reconciler`](crate::reconcile::Reconciler) wants them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipvs_netlink::{
-    Client, Command, DestinationEntry, Failure, IpvsError, ServiceEntry, ServiceRules,
-    UnixTransport,
+    Client, Command, DestinationEntry, Failure, IpvsError, KernelTransport, ServiceEntry,
+    ServiceRules, Transport, UnixTransport, socket,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -45,20 +45,31 @@ pub fn choose(choice: DataplaneChoice, run_dir: &RunDir) -> Result<DataplaneStat
     };
     match choice {
         DataplaneChoice::Userspace => Ok(userspace("as --dataplane asks for".to_owned())),
-        DataplaneChoice::Auto => Ok(userspace(kernel_refusal())),
-        DataplaneChoice::Kernel => Err(Unavailable {
-            reason: kernel_refusal(),
-        }),
+        DataplaneChoice::Auto | DataplaneChoice::Kernel => match (socket::probe(), choice) {
+            (Ok(info), _) => Ok(DataplaneStatus {
+                kind: DataplaneKind::Kernel,
+                reason: format!("IPVS {} is there and permitted", info.version),
+                socket: None,
+                connected: false,
+            }),
+            (Err(unavailable), DataplaneChoice::Kernel) => Err(Unavailable {
+                reason: unavailable.to_string(),
+            }),
+            (Err(unavailable), _) => Ok(userspace(unavailable.to_string())),
+        },
     }
 }
 
-/// Why the kernel's IPVS cannot be used.
-fn kernel_refusal() -> String {
-    if !Path::new("/proc/net/ip_vs").exists() {
-        return "the kernel has no IPVS here (module ip_vs not loaded)".to_owned();
-    }
-    "this version cannot drive the kernel's IPVS yet".to_owned()
+/// Where the table is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// The kernel's, in the network namespace of this process.
+    Kernel,
+    /// That of a proxy, at this socket.
+    Userspace(PathBuf),
 }
+
+type AnyClient = Client<Box<dyn Transport>>;
 
 /// Counters as one dump shows them: each service with its destinations.
 pub type Counts = Vec<(ServiceEntry, Vec<DestinationEntry>)>;
@@ -89,16 +100,16 @@ pub struct Table {
 }
 
 impl Table {
-    /// Starts the thread for the userspace dataplane's table at `socket`; replies go to `replies`.
+    /// Starts the thread for the table at `place`; replies go to `replies`.
     ///
     /// # Errors
     ///
     /// When there can be no more threads.
-    pub fn start(socket: PathBuf, replies: mpsc::UnboundedSender<Reply>) -> std::io::Result<Self> {
+    pub fn start(place: Place, replies: mpsc::UnboundedSender<Reply>) -> std::io::Result<Self> {
         let (jobs, queue) = std::sync::mpsc::channel();
         std::thread::Builder::new()
             .name("ipvs".to_owned())
-            .spawn(move || work(&socket, &queue, &replies))?;
+            .spawn(move || work(&place, &queue, &replies))?;
         Ok(Self { jobs })
     }
 
@@ -121,7 +132,7 @@ impl Table {
 }
 
 fn work(
-    socket: &Path,
+    place: &Place,
     queue: &std::sync::mpsc::Receiver<Job>,
     replies: &mpsc::UnboundedSender<Reply>,
 ) {
@@ -130,7 +141,7 @@ fn work(
         match job {
             Job::Read(first) => {
                 client = None;
-                let result = connect(socket).and_then(|new| {
+                let result = connect(place).and_then(|new| {
                     let client = client.insert(new);
                     if !first.is_empty() {
                         client.apply(&first)?;
@@ -157,7 +168,7 @@ fn work(
 
 fn answer(
     result: Result<Reply, IpvsError>,
-    client: &mut Option<Client<UnixTransport>>,
+    client: &mut Option<AnyClient>,
     replies: &mpsc::UnboundedSender<Reply>,
 ) {
     let reply = result.unwrap_or_else(|error| {
@@ -168,13 +179,17 @@ fn answer(
     let _ = replies.send(reply);
 }
 
-fn connect(socket: &Path) -> Result<Client<UnixTransport>, IpvsError> {
-    let mut client = Client::connect(UnixTransport::connect(socket)?)?;
+fn connect(place: &Place) -> Result<AnyClient, IpvsError> {
+    let transport: Box<dyn Transport> = match place {
+        Place::Kernel => Box::new(KernelTransport::open()?),
+        Place::Userspace(socket) => Box::new(UnixTransport::connect(socket)?),
+    };
+    let mut client = Client::connect(transport)?;
     client.set_limit(ANSWER_LIMIT);
     Ok(client)
 }
 
-fn count(client: &mut Client<UnixTransport>) -> Result<Counts, IpvsError> {
+fn count(client: &mut AnyClient) -> Result<Counts, IpvsError> {
     let services = client.services()?;
     services
         .into_iter()

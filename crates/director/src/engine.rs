@@ -1,8 +1,8 @@
 //! All virtual servers and checks of a configuration as one machine.
 //!
 //! [`Engine`] puts `healthcheck`'s machines together: each check has a
-//! [`Schedule`], each virtual server a [`VirtualServer`]; verdicts of the first go to
-//! the second. It says which probes to start, what to log, which scripts to run, when a state must
+//! [`Schedule`](healthcheck::Schedule), each virtual server a
+//! [`VirtualServer`](healthcheck::VirtualServer); verdicts of the first go to the second. It says which probes to start, what to log, which scripts to run, when a state must
 //! be told to the parent and when the table must be reconciled.
 //!
 //! # Design

@@ -2,7 +2,7 @@
 //!
 //! # Design
 //! One thread and one queue. Whatever happens (a signal, a frame, the end of a child, a question on
-//! the control socket) becomes an [`Event`], handled to its end before the next one, so that no two
+//! the control socket) becomes an event, handled to its end before the next one, so that no two
 //! things can be half done at a time. The parent holds what must survive its children: the
 //! configuration in force, the last state of every virtual server, and which services of the table
 //! are ours.
