@@ -1,5 +1,7 @@
 //! Criterion benches and the comparisons with peers.
 
+mod proxy;
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
@@ -11,12 +13,16 @@ pub(crate) struct Options {
     /// Only these (default: all)
     #[arg(value_enum)]
     names: Vec<Name>,
+    #[command(flatten)]
+    length: proxy::Length,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Name {
     /// The criterion benches of the hot paths
     Criterion,
+    /// The userspace dataplane against HAProxy
+    Proxy,
 }
 
 /// Runs the benches; whether all ran and every comparison met its bound.
@@ -29,6 +35,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             "criterion",
             &mut step::cargo(&["bench", "--locked", "-p", "benches"]),
         )?;
+    }
+    if wanted(Name::Proxy) {
+        met &= proxy::run(options.length)?;
     }
     Ok(met)
 }
