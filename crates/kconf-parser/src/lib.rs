@@ -18,6 +18,8 @@ mod conditional;
 pub mod config;
 pub mod diagnostic;
 mod expand;
+#[doc(hidden)]
+pub mod fuzzing;
 mod include;
 pub mod keyword;
 pub mod loader;

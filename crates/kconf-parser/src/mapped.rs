@@ -63,14 +63,21 @@ impl Mapped {
         let first = other
             .stretches
             .partition_point(|stretch| stretch.start <= part.start);
-        for stretch in other.stretches.iter().skip(first.saturating_sub(1)) {
+        let from = first.saturating_sub(1);
+        for (index, stretch) in other.stretches.iter().enumerate().skip(from) {
             if stretch.start >= part.end {
                 break;
             }
             let skipped = part.start.saturating_sub(stretch.start);
+            let end = other
+                .stretches
+                .get(index + 1)
+                .map_or(other.text.len(), |next| next.start);
             let mut origin = stretch.origin;
             if stretch.verbatim {
-                origin.start = (origin.start + to_u32(skipped)).min(origin.end);
+                origin.start += to_u32(skipped);
+                let length = end.min(part.end) - stretch.start.max(part.start);
+                origin.end = origin.start + to_u32(length);
             }
             let start = self.text.len() + stretch.start.max(part.start) - part.start;
             self.stretches.push(Stretch {

@@ -9,7 +9,7 @@ use crate::suggest;
 
 /// Suggestions are looked for this many times; a file with more unknown words is no
 /// configuration.
-const MAX_SEARCHES: usize = 2_000;
+const MAX_SEARCHES: usize = 1_000;
 
 /// Where diagnostics go; knows the way from spans to places.
 pub(crate) struct Report<'a> {

@@ -18,12 +18,16 @@ pub(crate) fn nearest(
         2..=4 => 1,
         length => length / 3,
     };
+    let bag = letters(&typed);
     let mut best: Option<(usize, f64, &str)> = None;
     for candidate in candidates {
         if candidate.len().abs_diff(word.len()) > limit {
             continue;
         }
         let known = normal(candidate);
+        if bag_distance(&bag, &letters(&known)) > limit {
+            continue;
+        }
         let distance = strsim::damerau_levenshtein(&typed, &known);
         let likeness = strsim::jaro_winkler(&typed, &known);
         let nearer = best.is_none_or(|(least, most, _)| {
@@ -34,6 +38,32 @@ pub(crate) fn nearest(
         }
     }
     best.map(|(_, _, candidate)| candidate)
+}
+
+/// How often each letter is in a word; everything else counts together.
+fn letters(word: &str) -> [u8; 27] {
+    let mut counts = [0; 27];
+    for byte in word.bytes() {
+        let index = match byte {
+            b'a'..=b'z' => usize::from(byte - b'a'),
+            _ => 26,
+        };
+        if let Some(count) = counts.get_mut(index) {
+            *count += 1; // words are short, see `nearest`
+        }
+    }
+    counts
+}
+
+/// A lower bound of the distance that costs next to nothing and rules most words out.
+fn bag_distance(one: &[u8; 27], other: &[u8; 27]) -> usize {
+    let more = |one: &[u8; 27], other: &[u8; 27]| -> usize {
+        one.iter()
+            .zip(other)
+            .map(|(one, other)| usize::from(one.saturating_sub(*other)))
+            .sum()
+    };
+    more(one, other).max(more(other, one))
 }
 
 fn normal(word: &str) -> String {

@@ -12,6 +12,7 @@
 //! meaning and one lost brace is one problem. pest types stop in `token`.
 
 mod builder;
+mod print;
 mod repair;
 mod token;
 
@@ -20,6 +21,7 @@ use std::borrow::Cow;
 use crate::source::Span;
 
 pub(crate) use builder::build;
+pub use print::print;
 pub(crate) use token::tokenize;
 
 /// Deepest nesting of blocks that is read. The language needs five.

@@ -1,0 +1,116 @@
+//! What the fuzz targets call; the property tests call it, too.
+//!
+//! Each function takes anything at all and panics when a promise of this crate is broken.
+
+use std::path::Path;
+
+use crate::diagnostic::Diagnostic;
+use crate::keyword::KeywordTable;
+use crate::loader::MemoryLoader;
+use crate::tree::{self, Statement};
+use crate::{Analysis, Options, analyze, render};
+
+/// The tree of any text prints as text with the same tree, in which nothing is wrong.
+pub fn structure(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let tokens = tree::tokenize(&text);
+    let (first, _) = tree::build(&text, &tokens, &KeywordTable);
+    let printed = tree::print(&first, &text);
+    let (second, problems) = tree::build(&printed, &tree::tokenize(&printed), &KeywordTable);
+    if stray(&first) || nested(&first) {
+        return; // `{` without a keyword, or a block that another tree would have repaired
+    }
+    assert_eq!(problems, [], "in {printed:?}");
+    assert!(
+        same(&first, &text, &second, &printed),
+        "{text:?} became {printed:?}"
+    );
+}
+
+/// Any text is checked, rendered and checked again with the same result.
+pub fn check(data: &[u8]) {
+    let (head, tail) = data.split_at(data.len() / 2);
+    let path = Path::new("/etc/keepalived/keepalived.conf");
+    let loader = MemoryLoader::default()
+        .with(path, data)
+        .with("/etc/keepalived/a.conf", tail);
+    let loader = loader.with("/etc/keepalived/b.conf", head);
+    let options = Options {
+        config_id: "node".to_owned(),
+        ..Options::default()
+    };
+    let first = analyze(path, &options, &loader);
+    for diagnostic in &first.diagnostics {
+        check_places(&first, diagnostic);
+    }
+    let second = analyze(path, &options, &loader);
+    assert_eq!(first.diagnostics, second.diagnostics);
+    assert_eq!(first.config, second.config);
+    let _ = render::human(&first, true);
+    let _ = render::json(&[second]);
+}
+
+/// Every place of a diagnostic is a range of its file, between characters.
+fn check_places(analysis: &Analysis, diagnostic: &Diagnostic) {
+    let labels = std::iter::once(&diagnostic.primary).chain(&diagnostic.secondary);
+    let places = labels.map(|label| label.place);
+    for place in places.chain(diagnostic.suggestion.iter().map(|change| change.place)) {
+        let file = analysis
+            .sources
+            .file(place.file)
+            .expect("a place is in a file");
+        let range = place.start as usize..place.end as usize;
+        assert!(
+            file.text().get(range).is_some(),
+            "{place:?} in {diagnostic:?}"
+        );
+    }
+    assert!(
+        !diagnostic.message.contains('\n'),
+        "{:?}",
+        diagnostic.message
+    );
+}
+
+/// Whether there is a block without a keyword.
+fn stray(statements: &[Statement]) -> bool {
+    any(statements, &|statement| {
+        statement.keyword.outer().start == statement.keyword.outer().end
+    })
+}
+
+/// Whether a block stands where the builder would conclude that a brace is missing.
+fn nested(statements: &[Statement]) -> bool {
+    statements.iter().any(|statement| {
+        let block = statement.block.as_ref();
+        block.is_some_and(|block| any(&block.statements, &|inner| inner.block.is_some()))
+    })
+}
+
+fn any(statements: &[Statement], is: &dyn Fn(&Statement) -> bool) -> bool {
+    statements.iter().any(|statement| {
+        let inner = statement
+            .block
+            .as_ref()
+            .map_or(&[][..], |block| &block.statements);
+        is(statement) || any(inner, is)
+    })
+}
+
+fn same(one: &[Statement], text: &str, other: &[Statement], printed: &str) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(one, other)| {
+            let words = |statement: &Statement, text: &str| -> Vec<(String, bool)> {
+                let words = std::iter::once(&statement.keyword).chain(&statement.args);
+                words
+                    .map(|word| (word.value(text).into_owned(), word.quoted))
+                    .collect()
+            };
+            let blocks = match (&one.block, &other.block) {
+                (Some(one), Some(other)) => same(&one.statements, text, &other.statements, printed),
+                (None, None) => true,
+                _ => false,
+            };
+            blocks && words(one, text) == words(other, printed)
+        })
+}

@@ -1,0 +1,56 @@
+//! A tree as text again.
+
+use super::{Statement, Word};
+
+/// Text that reads as the same tree: a statement on each line, blocks indented.
+///
+/// `text` is what the tree was made of. Comments, blank lines and the original indentation are
+/// gone; words are unchanged.
+pub fn print(statements: &[Statement], text: &str) -> String {
+    let mut printed = String::new();
+    // Statements that are still to be printed at each level, innermost last.
+    let mut levels = vec![statements.iter()];
+    while let Some(level) = levels.last_mut() {
+        let Some(statement) = level.next() else {
+            levels.pop();
+            if !levels.is_empty() {
+                indent(&mut printed, levels.len() - 1);
+                printed.push_str("}\n");
+            }
+            continue;
+        };
+        indent(&mut printed, levels.len() - 1);
+        let mut first = true;
+        for word in std::iter::once(&statement.keyword).chain(&statement.args) {
+            if !std::mem::take(&mut first) {
+                printed.push(' ');
+            }
+            printed.push_str(raw(*word, text));
+        }
+        match &statement.block {
+            Some(block) => {
+                let head = if raw(statement.keyword, text).is_empty() {
+                    "{\n"
+                } else {
+                    " {\n"
+                };
+                printed.push_str(head);
+                levels.push(block.statements.iter());
+            }
+            None => printed.push('\n'),
+        }
+    }
+    printed
+}
+
+fn indent(printed: &mut String, level: usize) {
+    for _ in 0..level {
+        printed.push_str("    ");
+    }
+}
+
+fn raw(word: Word, text: &str) -> &str {
+    let span = word.outer();
+    text.get(span.start as usize..span.end as usize)
+        .unwrap_or_default()
+}
