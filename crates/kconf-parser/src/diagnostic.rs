@@ -281,6 +281,8 @@ codes! {
     MissingSetting = 63,
     /// A name is defined twice.
     DuplicateName = 64,
+    /// A comment begins in the middle of a word.
+    CommentInWord = 65,
 }
 
 impl fmt::Display for Code {

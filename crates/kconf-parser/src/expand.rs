@@ -27,6 +27,9 @@ const MAX_LINE: usize = 1023;
 /// Deepest nesting of definitions in definitions and of repetitions.
 const MAX_NESTING: usize = 32;
 
+/// Longest line while it is being expanded, in bytes.
+const MAX_EXPANDED_LINE: usize = 64 << 10;
+
 /// Most text made by expansion, in bytes.
 const MAX_MADE: usize = 64 << 20;
 
@@ -50,6 +53,7 @@ pub(crate) fn expand(
         sources: SourceMap::default(),
         diagnostics: Vec::new(),
         definitions: HashMap::new(),
+        known: HashMap::new(),
         stack: Vec::new(),
         checks,
         random: options.random_seed,
@@ -82,6 +86,8 @@ struct Expander<'a> {
     sources: SourceMap,
     diagnostics: Vec<Diagnostic>,
     definitions: HashMap<String, Definition>,
+    /// Files that have been read; one that is included twice is one file.
+    known: HashMap<PathBuf, FileId>,
     /// Files being read, the innermost last.
     stack: Vec<PathBuf>,
     checks: Checks,
@@ -172,8 +178,11 @@ impl Expander<'_> {
 
     /// Expands a line and appends what it becomes, without its line break.
     fn line(&mut self, line: Mapped, lines: Option<&mut Lines>, depth: usize) {
-        if self.exhausted || depth > MAX_NESTING {
-            self.exhaust(&line, "definitions or repetitions are nested too deeply");
+        if self.exhausted {
+            return;
+        }
+        if depth > MAX_NESTING || line.text().len() > MAX_EXPANDED_LINE {
+            self.too_deep(&line);
             return;
         }
         match condition(line.text(), &self.options.config_id) {
@@ -186,6 +195,9 @@ impl Expander<'_> {
         }
         if let Some((name, value)) = definition(line.text()) {
             self.define(&line, name, value, lines);
+            return;
+        }
+        if self.blank_before_equals(&line) {
             return;
         }
         match self.substitute(&line) {
@@ -324,6 +336,26 @@ impl Expander<'_> {
                 place,
             },
         );
+    }
+
+    /// `$NAME = VALUE`, which is no definition: reports it and takes the line out.
+    fn blank_before_equals(&mut self, line: &Mapped) -> bool {
+        let text = line.text();
+        let Some(used) = next_use(text, 0).filter(|used| used.args.is_empty()) else {
+            return false;
+        };
+        let before = text.get(..used.range.start).unwrap_or_default();
+        let behind = text.get(used.range.end..).unwrap_or_default();
+        if !before.trim().is_empty() || !behind.trim_start().starts_with('=') {
+            return false;
+        }
+        let blanks = behind.len() - behind.trim_start().len();
+        let gap = line.place(used.range.end..used.range.end + blanks);
+        let message = "no blank may stand before the `=` of a definition";
+        let place = line.place(used.range.start..text.trim_end().len());
+        let diagnostic = Diagnostic::error(Code::BadValue, place, message);
+        self.diagnostics.push(diagnostic.suggest(gap, ""));
+        true
     }
 
     /// Replaces every use of a known name; `None` if there is none. Several lines if the value
@@ -544,6 +576,14 @@ impl Expander<'_> {
                 .push(Diagnostic::error(Code::IncludeLoop, place, message));
             return;
         }
+        if let Some(file) = self.known.get(path).copied() {
+            // Text that is read again and again is a limit, too.
+            let length = self.sources.file(file).map_or(0, |file| file.text().len());
+            if self.sources.text().len() + length <= include::MAX_TEXT {
+                self.read(file, path);
+                return;
+            }
+        }
         match self.loader.read(path) {
             Ok(bytes) if self.sources.text().len() + bytes.len() > include::MAX_TEXT => {
                 let message = "the configuration is too large";
@@ -552,6 +592,7 @@ impl Expander<'_> {
             }
             Ok(bytes) => {
                 let file = self.sources.add_file(path.to_owned(), to_text(&bytes));
+                self.known.insert(path.to_owned(), file);
                 self.read(file, path);
             }
             Err(error) => {
@@ -564,6 +605,17 @@ impl Expander<'_> {
                 self.diagnostics
                     .push(unreadable(&error, severity, place, message));
             }
+        }
+    }
+
+    /// A line that would grow for ever is left out.
+    fn too_deep(&mut self, line: &Mapped) {
+        let place = line.place(0..line.text().len());
+        let message = "definitions or repetitions are nested too deeply; the line is left out";
+        let diagnostic = Diagnostic::error(Code::ExpansionLimit, place, message);
+        if self.diagnostics.last() != Some(&diagnostic) {
+            self.diagnostics
+                .push(diagnostic.help("a definition may refer to itself"));
         }
     }
 

@@ -89,6 +89,9 @@ impl Reader<'_, '_> {
         let text_first = value::takes_text(keyword.shape);
         let mut args = Args::new(self.report, statement.keyword, &statement.args, text_first);
         let value = value::read(keyword, &mut args);
+        if let (Shape::Word, Some(Value::Word(word))) = (keyword.shape, &value) {
+            cut_off(args.report, *word);
+        }
         match value {
             Some(_) => args.finish(|word| kind.keyword(word).is_some()),
             // One message about a line is enough, but `//` explains what went wrong.
@@ -277,6 +280,22 @@ impl Reader<'_, '_> {
         let after = self.report.place(span.after());
         let diagnostic = self.report.error(Code::MissingBlock, span, message);
         self.report.push(diagnostic.suggest(after, " {"));
+    }
+}
+
+/// Free text, such as a password, that a `#` or `!` cuts off.
+fn cut_off(report: &mut Report<'_>, word: Word) {
+    let sign = report
+        .text()
+        .as_bytes()
+        .get(word.span.end as usize)
+        .copied();
+    if let (Some(sign @ (b'#' | b'!')), false) = (sign, word.quoted) {
+        let sign = char::from(sign);
+        let message = format!("the value ends here, because `{sign}` starts a comment");
+        let help = format!("put the value in double quotes, or a blank before the `{sign}`");
+        let diagnostic = report.warning(Code::CommentInWord, word.outer(), message);
+        report.push(diagnostic.help(help));
     }
 }
 

@@ -142,6 +142,15 @@ fn suggestion(analysis: &Analysis, diagnostic: &Diagnostic) -> Option<String> {
     }
     Some(match (old, new) {
         ("", new) => format!("insert `{new}`"),
+        (old, "") if old.trim().is_empty() => "delete the blank".to_owned(),
+        (_, "")
+            if diagnostic
+                .help
+                .as_deref()
+                .is_some_and(|help| help.starts_with("delete")) =>
+        {
+            return None;
+        }
         (old, "") => format!("delete `{old}`"),
         (old, new) => format!("write `{new}` instead of `{old}`"),
     })

@@ -1,6 +1,7 @@
 //! Collects diagnostics while text is being read.
 
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::keyword::BlockKind;
@@ -18,6 +19,8 @@ pub(crate) struct Report<'a> {
     /// How often a problem came from a place that was expanded; only the first time is told.
     repeated: HashMap<(Code, Place), usize>,
     searches: usize,
+    /// Places where a definition is used: text suggested for its value does not fit there.
+    expanded: OnceCell<HashSet<Place>>,
 }
 
 impl<'a> Report<'a> {
@@ -27,6 +30,7 @@ impl<'a> Report<'a> {
             found,
             repeated: HashMap::new(),
             searches: 0,
+            expanded: OnceCell::new(),
         }
     }
 
@@ -66,7 +70,16 @@ impl<'a> Report<'a> {
     }
 
     /// Takes a diagnostic in; the same problem at the same place counts once.
-    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+    pub(crate) fn push(&mut self, mut diagnostic: Diagnostic) {
+        let expanded = || self.sources.expanded_places().collect();
+        if let Some(suggestion) = &diagnostic.suggestion
+            && self
+                .expanded
+                .get_or_init(expanded)
+                .contains(&suggestion.place)
+        {
+            diagnostic.suggestion = None;
+        }
         let times = self
             .repeated
             .entry((diagnostic.code, diagnostic.primary.place))

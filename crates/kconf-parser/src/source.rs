@@ -300,6 +300,14 @@ impl SourceMap {
         }
     }
 
+    /// The places that stand for something else: uses of definitions and the like.
+    pub(crate) fn expanded_places(&self) -> impl Iterator<Item = Place> {
+        self.pieces
+            .iter()
+            .filter(|piece| !piece.verbatim)
+            .map(|piece| piece.origin)
+    }
+
     /// The definition whose value this span is part of.
     pub fn definition(&self, span: Span) -> Option<Place> {
         self.piece(span.start)?.definition

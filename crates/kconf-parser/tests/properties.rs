@@ -186,7 +186,7 @@ proptest! {
         let whole: String = (0..4).map(service).collect();
         let good = analysis(&whole);
         let closing: Vec<usize> = whole.match_indices('}').map(|(at, _)| at).collect();
-        let mut text = whole.clone();
+        let mut text = whole;
         text.replace_range(closing[lost]..=closing[lost], "");
         let found = analysis(&text);
         // Three braces a service: of TCP_CHECK, real_server, virtual_server.

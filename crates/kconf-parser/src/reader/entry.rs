@@ -33,7 +33,9 @@ pub(super) fn read(
         args.rest();
         args.finish(|_| false);
     }
-    if body.statements.is_empty() && body.close.is_some() {
+    // An empty group is worse than an empty list, and reported with it.
+    let empty = body.statements.is_empty() && body.close.is_some();
+    if empty && kind != EntryKind::Service {
         let message = format!("`{}` is empty", keyword.name);
         let diagnostic = report.warning(Code::EmptyBlock, body.open, message);
         report.push(diagnostic);
@@ -127,6 +129,10 @@ fn unknown(args: &mut Args<'_, '_>, kind: EntryKind, word: Word) {
     let mut diagnostic = args.report.error(Code::BadChoice, word.outer(), message);
     let names = kind.options().iter().map(|option| option.name);
     if let Some(near) = args.report.nearest(text, names) {
+        // Its value is lost with it.
+        for _ in 0..kind.option(near).map_or(0, |option| option.args) {
+            args.next();
+        }
         let place = args.report.place(word.span);
         diagnostic = diagnostic
             .label(format!("did you mean `{near}`?"))

@@ -6,6 +6,13 @@ use crate::report::Report;
 use crate::source::Span;
 use crate::tree::Statement;
 
+/// Words of other blocks, and what means the same in the block where they turn up.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("lb_kind", "lvs_method"),
+    ("nb_get_retry", "retry"),
+    ("script", "misc_path"),
+];
+
 /// Reports a statement whose keyword its block does not have.
 pub(super) fn report(
     report: &mut Report<'_>,
@@ -34,14 +41,15 @@ pub(super) fn report(
     // What somebody put a level too deep or too high is more likely than a typing mistake;
     // between blocks that have nothing to do with each other it is the other way round.
     let related = elsewhere.iter().any(|kind| related(*kind, block, path));
-    let diagnostic = match (near, elsewhere.is_empty()) {
-        (Some(near), _) if !related => meant(report, block, span, word, near),
-        (_, false) => misplaced(report, block, statement, word, &elsewhere, path),
-        (Some(near), true) => meant(report, block, span, word, near),
-        (None, true) => match part_of(word, block) {
-            Some(near) => meant(report, block, span, word, near),
-            None => nothing_like_it(report, block, span, word),
-        },
+    let synonym = SYNONYMS
+        .iter()
+        .find(|(other, own)| *other == word && block.keyword(own).is_some());
+    let diagnostic = match (synonym, near.or_else(|| part_of(word, block))) {
+        (Some((_, own)), _) => meant(report, block, span, word, own),
+        (_, Some(near)) if !related => meant(report, block, span, word, near),
+        _ if !elsewhere.is_empty() => misplaced(report, block, statement, word, &elsewhere, path),
+        (_, Some(near)) => meant(report, block, span, word, near),
+        (_, None) => nothing_like_it(report, block, span, word),
     };
     let diagnostic = match &statement.block {
         Some(_) => {
@@ -110,11 +118,20 @@ fn misplaced(
     path: &[(BlockKind, Span)],
 ) -> Diagnostic {
     let span = statement.keyword.outer();
-    // An old name whose new one this block has, such as `nb_get_retry` in `TCP_CHECK`.
-    let new = homes.iter().find_map(|home| {
-        let new = home.keyword(word)?.renamed?;
-        block.keyword(new)
-    });
+    let around = path
+        .iter()
+        .rev()
+        .skip(1)
+        .find(|(kind, _)| kind.keyword(word).is_some());
+    if let Some((kind, head)) = around {
+        let (wrong, right) = (place_name(block), place_name(*kind));
+        let message = format!("`{word}` does not belong {wrong}, but {right}");
+        let text = format!("this `{}` can have it", kind.name());
+        let diagnostic = report.error(Code::MisplacedKeyword, span, message);
+        return diagnostic
+            .also(report.place(*head), text)
+            .help("move the line out of the inner block");
+    }
     let mut names: Vec<String> = Vec::new();
     let mut ordered = homes.to_vec();
     ordered.sort_by_key(|home| !related(*home, block, path));
@@ -133,26 +150,9 @@ fn misplaced(
         place_name(block),
         names.join(" or ")
     );
-    let diagnostic = report.error(Code::MisplacedKeyword, span, message);
-    if let Some(new) = new {
-        return diagnostic
-            .label(format!("did you mean `{}`?", new.name))
-            .suggest(report.place(span), new.name);
-    }
-    let around = path
-        .iter()
-        .rev()
-        .skip(1)
-        .find(|(kind, _)| kind.keyword(word).is_some());
-    match around {
-        Some((kind, head)) => {
-            let text = format!("this `{}` can have it", kind.name());
-            diagnostic
-                .also(report.place(*head), text)
-                .help("move the line out of the inner block")
-        }
-        None => diagnostic.help("keepalived skips the line"),
-    }
+    report
+        .error(Code::MisplacedKeyword, span, message)
+        .help("keepalived skips the line")
 }
 
 /// Whether two blocks are so near each other that a line easily ends up in the wrong one.
@@ -180,15 +180,25 @@ fn related(home: BlockKind, block: BlockKind, path: &[(BlockKind, Span)]) -> boo
         || home == BlockKind::Root
 }
 
-/// A keyword that has the word as a part: `timeout` for `connect_timeout`.
+/// A keyword that has the word as a part, `connect_timeout` for `timeout`, or begins as the word
+/// does, `protocol` for `proto`.
 fn part_of(word: &str, block: BlockKind) -> Option<&'static str> {
-    let parts = |name: &str| name.split(['_', '-']).any(|part| part == word);
-    let mut found = block
-        .keywords()
-        .map(|keyword| keyword.name)
-        .filter(|name| parts(name));
-    let only = found.next()?;
-    (word.len() >= 3 && found.next().is_none()).then_some(only)
+    let names = || block.keywords().map(|keyword| keyword.name);
+    if word.len() < 3 {
+        return None;
+    }
+    let mut parts = names().filter(|name| name.split(['_', '-']).any(|part| part == word));
+    if let (Some(only), None) = (parts.next(), parts.next()) {
+        return Some(only);
+    }
+    let common = |name: &str| {
+        let pairs = name.bytes().zip(word.bytes());
+        pairs.take_while(|(known, typed)| known == typed).count()
+    };
+    let enough = |name: &&str| common(name) >= 4.max(name.len().min(word.len()) * 3 / 5);
+    names()
+        .filter(enough)
+        .max_by_key(|name| (common(name), usize::MAX - name.len()))
 }
 
 /// Where, in words.

@@ -11,14 +11,16 @@ use super::{Block, MAX_DEPTH, Problem, Statement, Vocabulary, Word};
 /// Repairs beyond this many take the simplest guess, so that a hopeless file costs no time.
 const MAX_REPAIRS: usize = 1_000;
 
+/// Blocks closed too early are looked for this many times, this many tokens ahead.
+const MAX_REOPENED: usize = 200;
+const MAX_LOOKAHEAD: usize = 5_000;
+
 /// Statements of a text, and what is wrong with its structure.
 pub(crate) fn build(
     text: &str,
     tokens: &[Token],
     vocabulary: &dyn Vocabulary,
 ) -> (Vec<Statement>, Vec<Problem>) {
-    let count = |kind| tokens.iter().filter(|token| token.kind == kind).count();
-    let excess = count(Kind::Close).saturating_sub(count(Kind::Open));
     let builder = Builder {
         text,
         tokens,
@@ -30,8 +32,9 @@ pub(crate) fn build(
         line_broken: false,
         pending: false,
         skipped_depth: 0,
-        excess,
+        reopened: 0,
         repairs: 0,
+        reread: 0,
         insertions: BTreeMap::new(),
         problems: Vec::new(),
     };
@@ -63,9 +66,11 @@ struct Builder<'a> {
     pending: bool,
     /// Blocks that are open beyond [`MAX_DEPTH`].
     skipped_depth: usize,
-    /// How many more `}` than `{` there are.
-    excess: usize,
+    /// How often it was tried to open a block again.
+    reopened: usize,
     repairs: usize,
+    /// Tokens that were read again for them.
+    reread: usize,
     /// Closing braces to put before a token, by the index of that token.
     insertions: BTreeMap<usize, Vec<Insertion>>,
     problems: Vec<Problem>,
@@ -217,7 +222,6 @@ impl Builder<'_> {
                 brace,
                 closes: None,
             });
-            self.excess = self.excess.saturating_sub(1);
         }
     }
 
@@ -311,9 +315,11 @@ impl Builder<'_> {
         let frame = self.frames.get(depth)?;
         let start = frame.first_token;
         let counted = frame.statement.span();
-        let simple = self.repairs >= MAX_REPAIRS;
         self.repairs += 1;
-        let placed = match simple {
+        self.reread += here.saturating_sub(start);
+        let hopeless =
+            self.repairs > MAX_REPAIRS || self.reread > 4 * self.tokens.len() + MAX_LOOKAHEAD;
+        let placed = match hopeless {
             true => vec![here; missing],
             false => {
                 let name = |span| self.slice(span);
@@ -333,6 +339,19 @@ impl Builder<'_> {
                 .or_default()
                 .push(Insertion { counted });
         }
+        if hopeless {
+            // Nothing before this place changes; only the statement that begins here is read
+            // again.
+            let first = self
+                .tokens
+                .get(here)
+                .map_or(u32::MAX, |token| token.span.start);
+            self.line.clear();
+            self.here()
+                .retain(|statement| statement.keyword.outer().start < first);
+            self.pending = false;
+            return Some(here);
+        }
         // Undo what was read since, and read it again with the braces in place.
         let first = self.tokens.get(start).map_or(0, |token| token.span.start);
         self.problems.retain(|problem| problem.start() < first);
@@ -346,10 +365,10 @@ impl Builder<'_> {
         Some(start)
     }
 
-    /// A statement that belongs in the block just closed, while there is a `}` too many in the
-    /// file: that block was closed too early, so it is opened again.
+    /// A statement that belongs in the block just closed, while a `}` too many follows: that
+    /// block was closed too early, so it is opened again.
     fn reopen_if_closed_early(&mut self, statement: &Statement) {
-        if self.excess == 0 || self.skipped_depth > 0 || !self.insertions.is_empty() {
+        if self.skipped_depth > 0 || self.reopened >= MAX_REOPENED {
             return;
         }
         let keyword = self.slice(statement.keyword.span);
@@ -377,6 +396,10 @@ impl Builder<'_> {
             return;
         }
         let closes = Some(last.span());
+        self.reopened += 1;
+        if !self.brace_too_many(statement.keyword.outer()) {
+            return;
+        }
         let Some(mut reopened) = self.here().pop() else {
             return;
         };
@@ -396,7 +419,31 @@ impl Builder<'_> {
             brace: close,
             closes,
         });
-        self.excess -= 1;
+    }
+
+    /// Whether a `}` without a block follows before the next block of the top level.
+    fn brace_too_many(&self, from: Span) -> bool {
+        let mut depth = self.frames.len();
+        let start = self.token_at(from, usize::MAX);
+        let mut line_start = false;
+        for token in self.tokens.iter().skip(start).take(MAX_LOOKAHEAD) {
+            match token.kind {
+                Kind::Open => depth += 1,
+                Kind::Close => match depth.checked_sub(1) {
+                    Some(less) => depth = less,
+                    None => return true,
+                },
+                Kind::Word if line_start => {
+                    let homes = self.vocabulary.homes(self.slice(token.span), true);
+                    if homes.contains(&"") {
+                        return false;
+                    }
+                }
+                _ => {}
+            }
+            line_start = matches!(token.kind, Kind::NewLine | Kind::Open | Kind::Close);
+        }
+        false
     }
 
     fn slice(&self, span: Span) -> &str {

@@ -20,12 +20,15 @@ pub fn print(statements: &[Statement], text: &str) -> String {
             continue;
         };
         indent(&mut printed, levels.len() - 1);
-        let mut first = true;
-        for word in std::iter::once(&statement.keyword).chain(&statement.args) {
-            if !std::mem::take(&mut first) {
+        printed.push_str(raw(statement.keyword, text));
+        let mut end = statement.keyword.outer().end;
+        for word in &statement.args {
+            // Words that touch are one to a command: `a" b"`.
+            if word.outer().start != end {
                 printed.push(' ');
             }
             printed.push_str(raw(*word, text));
+            end = word.outer().end;
         }
         match &statement.block {
             Some(block) => {

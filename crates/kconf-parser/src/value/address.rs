@@ -88,10 +88,10 @@ pub(super) fn parse_address(args: &mut Args<'_, '_>, word: Word) -> Option<IpAdd
         diagnostic
             .help("no prefix length may follow here")
             .suggest(place, address)
-    } else if name.starts_with(|first: char| first.is_ascii_alphabetic())
+    } else if name.starts_with(|first: char| first.is_ascii_uppercase())
         && name
             .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            .all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'))
     {
         diagnostic.help(format!(
             "names are not looked up; write the address, or define it above with \

@@ -183,6 +183,13 @@ pub(super) fn unknown_option(
             .label(format!("did you mean `{meant}`?"))
             .suggest(place, meant);
     }
-    args.report
-        .push(diagnostic.help(format!("one of: {}", options.join(", "))));
+    let diagnostic = diagnostic.help(format!("one of: {}", options.join(", ")));
+    args.report.push(diagnostic);
+    // Its value is lost with it.
+    if args
+        .peek()
+        .is_some_and(|next| matches!(parse(args.text(next)), Parsed::Number(_)))
+    {
+        args.next();
+    }
 }

@@ -44,10 +44,12 @@ pub(super) fn seconds(
             Some(Duration::from_secs(value.unsigned_abs()))
         }
         parsed => {
-            let mut diagnostic = not_a_time(args.report, keyword, word, &parsed);
             if text.contains('.') && text.parse::<f64>().is_ok() {
-                diagnostic = diagnostic.help("only whole seconds are read here");
+                let message = format!("`{text}` is not a whole number of seconds");
+                let diagnostic = args.report.error(Code::BadNumber, word.outer(), message);
+                return args.wrong(diagnostic.help("only whole seconds are read here"));
             }
+            let diagnostic = not_a_time(args.report, keyword, word, &parsed);
             args.wrong(diagnostic)
         }
     }

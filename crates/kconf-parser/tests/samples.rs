@@ -1,0 +1,117 @@
+//! A folder of configurations; for each a snapshot of its tree, its meaning and what is wrong.
+//!
+//! `INSTA_UPDATE=always cargo test -p kconf-parser --test samples` rewrites the snapshots; a
+//! human reads the difference.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kconf_parser::{Analysis, DiskLoader, Options, analyze, render, tree};
+
+/// Relative, so that the snapshots are the same on every machine; tests run in the folder of the
+/// crate.
+const SAMPLES: &str = "tests/samples";
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the samples are there");
+    let paths = entries.map(|entry| entry.expect("a readable folder").path());
+    let mut files: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|ext| ext == "conf"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn check(path: &Path) -> Analysis {
+    let options = Options {
+        config_id: "here".to_owned(),
+        ..Options::default()
+    };
+    analyze(path, &options, &DiskLoader)
+}
+
+fn snapshot(folder: &str) {
+    for path in files(folder) {
+        let analysis = check(&path);
+        let name = path
+            .strip_prefix(SAMPLES)
+            .expect("a sample")
+            .to_string_lossy();
+        let name = name.trim_end_matches(".conf").replace('/', "-");
+        let text = format!(
+            "{}{}\n\n===== tree\n{}\n===== resolved\n{:#?}\n",
+            render::human(&analysis, false),
+            render::summary(std::slice::from_ref(&analysis)),
+            tree::print(&analysis.tree, analysis.sources.text()),
+            analysis.config,
+        );
+        insta::with_settings!({
+            snapshot_path => "snapshots",
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+        }, { insta::assert_snapshot!(name, text) });
+    }
+}
+
+#[test]
+fn samples_read_as_recorded() {
+    snapshot(SAMPLES);
+}
+
+#[test]
+fn guides_read_as_recorded() {
+    snapshot("tests/samples/howto");
+}
+
+/// Lines of a guide that have a problem, by file; nothing else in it may have one.
+const EXPECTED: &[(&str, &[(u32, &str)])] = &[
+    (
+        "annotated-dr",
+        &[
+            (71, "<IPADDR>"),
+            (83, "PASS"),
+            (84, "first 8"),
+            (103, "preempt_delay"),
+            (112, "<NETMASK>"),
+            (115, "<string>"),
+            (116, "<IPADDR>"),
+            (121, "inhibit_on_failure"),
+            (122, "<STRING>"),
+            (123, "<STRING>"),
+        ],
+    ),
+    ("aws-unicast-backup", &[]),
+    ("aws-unicast-master", &[]),
+    (
+        "dr-web-director",
+        &[
+            (39, "nat_mask"),
+            (47, "retry"),
+            (53, "real_server"),
+            (57, "retry"),
+        ],
+    ),
+    ("mysql-ha", &[(12, "//"), (22, "VIP"), (31, "TCP_CHECK")]),
+];
+
+#[test]
+fn the_mistakes_of_guides_are_named_and_nothing_else() {
+    for (name, expected) in EXPECTED {
+        let analysis = check(Path::new(&format!("{SAMPLES}/howto/{name}.conf")));
+        let lines: Vec<u32> = analysis
+            .diagnostics
+            .iter()
+            .map(|found| analysis.sources.location(found.primary.place).line)
+            .collect();
+        let wanted: Vec<u32> = expected.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, wanted, "{name}");
+        for (found, (line, text)) in analysis.diagnostics.iter().zip(*expected) {
+            let suggestion = found
+                .suggestion
+                .as_ref()
+                .map(|change| change.replacement.as_str());
+            let says = found.message.contains(text) || suggestion == Some(*text);
+            assert!(says, "{name}:{line}: {found:?}");
+        }
+    }
+}
