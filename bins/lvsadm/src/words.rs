@@ -11,7 +11,7 @@ use crate::flags::{self, Arity, Flag};
 pub(crate) struct Found {
     pub(crate) flag: &'static Flag,
     pub(crate) value: Option<Vec<u8>>,
-    /// The whole word that it stood in, for messages.
+    /// The last word that it took, for messages: the one that it stood in, or its value's.
     pub(crate) word: Vec<u8>,
 }
 
@@ -105,11 +105,13 @@ impl<'a> Words<'a> {
             }
             (_, Some(attached)) => Some(attached.to_vec()),
             (Arity::Value, None) => {
-                let next = self.rest.next();
-                Some(
-                    next.ok_or_else(|| Failure::option(word, "missing argument"))?
-                        .clone(),
-                )
+                let missing = || Failure::option(word, "missing argument");
+                let value = self.rest.next().ok_or_else(missing)?;
+                return Ok(Found {
+                    flag,
+                    value: Some(value.clone()),
+                    word: value.clone(),
+                });
             }
             (Arity::Optional, None) => match self.rest.as_slice().first() {
                 Some(next) if !next.starts_with(b"-") => self.rest.next().cloned(),

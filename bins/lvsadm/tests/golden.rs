@@ -92,7 +92,7 @@ impl Case {
             } else if line.starts_with('@') {
                 let mut input = String::new();
                 while let Some(text) = lines.next_if(|line| line.starts_with('<')) {
-                    let text = text[1..].strip_prefix(' ').unwrap_or(&text[1..]);
+                    let text = text.strip_prefix("< ").unwrap_or_default();
                     input += &format!("{text}\n");
                 }
                 out += &self.invoke(line, &input);
