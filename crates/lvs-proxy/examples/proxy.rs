@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut service = None;
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} wants a value"));
+        let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
         match word.as_str() {
             "--workers" => drop(value()?),
             "--scheduler" => scheduler = value()?,

@@ -5,12 +5,13 @@
 //! [`Place`]; whichever way the task ends, dropping the place moves the entry from the living to the lingering.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::hash_map::RandomState,
     hash::BuildHasher as _,
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
+    task::Waker,
     time::Duration,
 };
 
@@ -19,7 +20,7 @@ use tokio::task::AbortHandle;
 
 use crate::{
     linger::{Kind, Lingering},
-    relay::Observer,
+    relay::{Observer, PROBE_AFTER, Probe},
     service::Booking,
     shared::Shared,
     state::{StateTimeouts, TcpEvent, TcpState},
@@ -58,6 +59,8 @@ struct Entry {
     booking: RefCell<Booking>,
     state: Cell<TcpState>,
     touched: Cell<Duration>,
+    waker: OnceCell<Waker>,
+    probe: Cell<bool>,
 }
 
 /// A connection's place in the table, from accept to the end of its task.
@@ -131,10 +134,12 @@ impl Connections {
         }
         let timeouts = self.shared.timeouts();
         for live in self.tables.borrow().live.iter().flatten() {
-            if let (Some(entry), Some(task)) = (&live.entry, &live.task)
-                && entry.is_overdue(&timeouts, now)
-            {
-                task.abort();
+            if let (Some(entry), Some(task)) = (&live.entry, &live.task) {
+                if entry.is_overdue(&timeouts, now) {
+                    task.abort();
+                } else if entry.is_silent(now) && !entry.probe.replace(true) {
+                    entry.waker.get().inspect(|waker| waker.wake_by_ref());
+                }
             }
         }
     }
@@ -243,6 +248,8 @@ impl Place {
             booking: RefCell::new(booking),
             state: Cell::new(TcpState::SynRecv),
             touched: Cell::new(self.connections.now.get()),
+            waker: OnceCell::new(),
+            probe: Cell::new(false),
         });
         self.entry = Some(Rc::clone(&entry));
         let key = self.connections.key(client, virtual_address);
@@ -280,6 +287,19 @@ impl Place {
 }
 
 impl Observer for Place {
+    fn polled(&self, waker: &Waker) -> Probe {
+        let Some(entry) = &self.entry else {
+            return Probe::Unwanted;
+        };
+        // A task has one waker for all its life.
+        entry.waker.get_or_init(|| waker.clone());
+        if entry.probe.get() {
+            Probe::Wanted
+        } else {
+            Probe::Unwanted
+        }
+    }
+
     fn moved(&self, way: Way, bytes: usize) {
         if let Some(entry) = &self.entry {
             let worker = self.connections.worker;
@@ -323,6 +343,11 @@ impl Entry {
         let state = self.state.get();
         matches!(state, TcpState::FinWait | TcpState::CloseWait)
             && now.saturating_sub(self.touched.get()) >= state.timeout(timeouts)
+    }
+
+    /// Long enough to wonder whether its server lives.
+    fn is_silent(&self, now: Duration) -> bool {
+        now.saturating_sub(self.touched.get()) >= PROBE_AFTER
     }
 
     fn expires_in(&self, timeouts: &StateTimeouts, now: Duration) -> Duration {

@@ -8,14 +8,13 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
-    time::Duration,
 };
 
 use lvs_sched::Protocol;
 use nix::errno::Errno;
 use socket2::{Domain, Socket, TcpKeepalive, Type};
 
-use crate::service::Endpoint;
+use crate::{relay::PROBE_AFTER, service::Endpoint};
 
 /// A service that cannot be listened for. The text says what is wrong and what helps.
 #[derive(Debug, thiserror::Error)]
@@ -132,7 +131,7 @@ fn bind_shared(address: SocketAddr, tcp: bool, backlog: u32) -> io::Result<Liste
         return Ok(ListeningSocket::Udp(socket.into()));
     }
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(120)))?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER))?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(ListeningSocket::Tcp(socket.into()))

@@ -16,15 +16,18 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead as _, AsyncWrite as _, Interest, ReadBuf},
     net::{
         TcpStream,
         tcp::{ReadHalf, WriteHalf},
     },
+    task::yield_now,
 };
 
 use crate::{
@@ -44,6 +47,9 @@ const SMALL_BURST: usize = BUFFER;
 /// After this many bytes in a row a direction lets the other connections have their turn.
 const TURN: usize = 1024 * 1024;
 
+/// How long a side may be silent before TCP asks whether it lives.
+pub(crate) const PROBE_AFTER: Duration = Duration::from_secs(120);
+
 /// What the connections of one worker share for moving data.
 #[derive(Debug)]
 pub(crate) struct Resources {
@@ -51,8 +57,17 @@ pub(crate) struct Resources {
     pipes: Rc<PipePool>,
 }
 
+/// Whether it is to be found out if the server of a silent connection lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probe {
+    Wanted,
+    Unwanted,
+}
+
 /// Hears what happens to the data of a connection.
 pub(crate) trait Observer {
+    /// The relay looks at its sockets; `waker` makes it do so again.
+    fn polled(&self, waker: &Waker) -> Probe;
     /// A piece was read; it has not been handed on yet.
     fn moved(&self, way: Way, bytes: usize);
     /// The sender of this way has ended its data.
@@ -74,6 +89,8 @@ struct Direction {
     copied: u64,
     burst: usize,
     splicing: bool,
+    /// TCP_NODELAY is set; towards clients it comes from the listener.
+    undelayed: bool,
     phase: Phase,
 }
 
@@ -88,9 +105,27 @@ enum Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// The sender has ended; the receiver is to hear of it.
+    /// The sender has ended. Often the receiver is just about to end too, as when both know that an
+    /// answer is complete; so the others have a turn first.
+    Ended,
+    /// The receiver is to hear of it.
     Ending,
     Done,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing is left to do.
+    Done,
+    /// The other connections are to have their turn.
+    Turn,
+}
+
+struct Circumstances<'a, O> {
+    resources: &'a Resources,
+    observer: &'a O,
+    /// The other direction is over.
+    last: bool,
 }
 
 impl Resources {
@@ -106,6 +141,7 @@ impl Resources {
 /// Moves data between `client` and `server` until both have ended theirs.
 ///
 /// # Errors
+///
 /// When a socket fails; the caller then resets both connections.
 pub(crate) async fn relay(
     client: &mut TcpStream,
@@ -113,37 +149,40 @@ pub(crate) async fn relay(
     resources: &Resources,
     observer: &impl Observer,
 ) -> Result<(), Broken> {
+    let mut probing = false;
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
     let (mut inward, mut outward) = (Direction::new(Way::In), Direction::new(Way::Out));
-    poll_fn(|cx| {
-        let last = outward.phase == Phase::Done;
-        let inward_done = inward.poll(
-            cx,
-            &mut from_client,
-            &mut to_server,
-            resources,
-            observer,
-            last,
-        );
-        let last = inward.phase == Phase::Done;
-        // Also when the other direction has just failed: what a server said before it went is still passed on.
-        let outward_done = outward.poll(
-            cx,
-            &mut from_server,
-            &mut to_client,
-            resources,
-            observer,
-            last,
-        );
-        let (inward_done, outward_done) = (inward_done?, outward_done?);
-        if inward_done.is_ready() && outward_done.is_ready() {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
+    loop {
+        let step = poll_fn(|cx| {
+            if !probing && observer.polled(cx.waker()) == Probe::Wanted {
+                probing = true;
+                probe(to_server.as_ref());
+            }
+            let mut circumstances = Circumstances {
+                resources,
+                observer,
+                last: outward.is_over(),
+            };
+            let in_step = inward.poll(cx, &mut from_client, &mut to_server, &circumstances);
+            circumstances.last = inward.is_over();
+            // Also when the other direction has just failed: what a server said before it went is
+            // still passed on.
+            let out_step = outward.poll(cx, &mut from_server, &mut to_client, &circumstances);
+            match (in_step?, out_step?) {
+                (Poll::Ready(Step::Done), Poll::Ready(Step::Done)) => Poll::Ready(Ok(Step::Done)),
+                (Poll::Ready(Step::Turn), _) | (_, Poll::Ready(Step::Turn)) => {
+                    Poll::Ready(Ok(Step::Turn))
+                }
+                _ => Poll::Pending,
+            }
+        });
+        match step.await? {
+            Step::Done => return Ok(()),
+            // Comes back after the sockets have been looked at.
+            Step::Turn => yield_now().await,
         }
-    })
-    .await
+    }
 }
 
 impl Direction {
@@ -154,23 +193,31 @@ impl Direction {
             copied: 0,
             burst: 0,
             splicing: false,
+            undelayed: false,
             phase: Phase::Open,
         }
     }
 
-    /// `last`: the other direction is done, so the sockets are about to be closed, which says it all.
+    /// Everything that the sender has said has been handed on, and it will say no more.
+    fn is_over(&self) -> bool {
+        self.phase != Phase::Open && self.held.is_empty()
+    }
+
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut ReadHalf<'_>,
         to: &mut WriteHalf<'_>,
-        resources: &Resources,
-        observer: &impl Observer,
-        last: bool,
-    ) -> Poll<Result<(), Broken>> {
-        let way = self.way;
-        let result = ready!(self.poll_io(cx, from, to, resources, observer, last));
-        Poll::Ready(result.map_err(|source| Broken { way, source }))
+        circumstances: &Circumstances<'_, impl Observer>,
+    ) -> Result<Poll<Step>, Broken> {
+        match self.poll_io(cx, from, to, circumstances) {
+            Poll::Ready(Ok(step)) => Ok(Poll::Ready(step)),
+            Poll::Ready(Err(source)) => Err(Broken {
+                way: self.way,
+                source,
+            }),
+            Poll::Pending => Ok(Poll::Pending),
+        }
     }
 
     fn poll_io(
@@ -178,39 +225,42 @@ impl Direction {
         cx: &mut Context<'_>,
         from: &mut ReadHalf<'_>,
         to: &mut WriteHalf<'_>,
-        resources: &Resources,
-        observer: &impl Observer,
-        last: bool,
-    ) -> Poll<io::Result<()>> {
+        circumstances: &Circumstances<'_, impl Observer>,
+    ) -> Poll<io::Result<Step>> {
         let mut turn = 0;
         loop {
             ready!(self.poll_hand_on(cx, to))?;
             match self.phase {
                 Phase::Open => {}
-                Phase::Ending => {
-                    if !last {
-                        ready!(Pin::new(&mut *to).poll_shutdown(cx)).or_else(already_gone)?;
-                    }
-                    self.phase = Phase::Done;
-                    return Poll::Ready(Ok(()));
+                // The sockets are about to be closed, which says it all.
+                Phase::Ended | Phase::Ending if circumstances.last => self.phase = Phase::Done,
+                Phase::Ended => {
+                    self.phase = Phase::Ending;
+                    return Poll::Ready(Ok(Step::Turn));
                 }
-                Phase::Done => return Poll::Ready(Ok(())),
+                Phase::Ending => {
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx)).or_else(already_gone)?;
+                    self.phase = Phase::Done;
+                }
+                Phase::Done => return Poll::Ready(Ok(Step::Done)),
+            }
+            if self.phase != Phase::Open {
+                continue;
             }
             if turn >= TURN {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
+                return Poll::Ready(Ok(Step::Turn));
             }
             let moved = if self.splicing {
-                ready!(self.poll_splice(cx, from, resources, observer))?
+                ready!(self.poll_splice(cx, from, circumstances))?
             } else {
-                Some(ready!(self.poll_copy(cx, from, to, resources, observer))?)
+                Some(ready!(self.poll_copy(cx, from, to, circumstances))?)
             };
             match moved {
                 None => {}
                 Some(0) => {
-                    self.phase = Phase::Ending;
+                    self.phase = Phase::Ended;
                     self.held.give_back_pipe();
-                    observer.ended(self.way);
+                    circumstances.observer.ended(self.way);
                 }
                 Some(bytes) => turn += bytes,
             }
@@ -252,10 +302,9 @@ impl Direction {
         cx: &mut Context<'_>,
         from: &mut ReadHalf<'_>,
         to: &mut WriteHalf<'_>,
-        resources: &Resources,
-        observer: &impl Observer,
+        circumstances: &Circumstances<'_, impl Observer>,
     ) -> Poll<io::Result<usize>> {
-        let mut buffer = resources.buffer.borrow_mut();
+        let mut buffer = circumstances.resources.buffer.borrow_mut();
         let mut buffer = ReadBuf::new(&mut buffer);
         ready!(Pin::new(&mut *from).poll_read(cx, &mut buffer))?;
         let full = buffer.remaining() == 0;
@@ -263,7 +312,12 @@ impl Direction {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        observer.moved(self.way, bytes.len());
+        circumstances.observer.moved(self.way, bytes.len());
+        if self.way == Way::In && !self.undelayed && self.copied > 0 {
+            // Only now: a first small piece is never delayed, and a second one may not come.
+            self.undelayed = true;
+            to.as_ref().set_nodelay(true)?;
+        }
         let sent = match Pin::new(&mut *to).poll_write(cx, bytes) {
             Poll::Ready(sent) => sent?,
             Poll::Pending => 0,
@@ -287,8 +341,7 @@ impl Direction {
         &mut self,
         cx: &mut Context<'_>,
         from: &mut ReadHalf<'_>,
-        resources: &Resources,
-        observer: &impl Observer,
+        circumstances: &Circumstances<'_, impl Observer>,
     ) -> Poll<io::Result<Option<usize>>> {
         let socket: &TcpStream = from.as_ref();
         if socket.poll_read_ready(cx)?.is_pending() {
@@ -296,7 +349,7 @@ impl Direction {
             return Poll::Pending;
         }
         if !matches!(self.held, Held::Pipe(_)) {
-            let Some(pipe) = resources.pipes.lend() else {
+            let Some(pipe) = circumstances.resources.pipes.lend() else {
                 self.splicing = false;
                 return Poll::Ready(Ok(None));
             };
@@ -308,7 +361,7 @@ impl Direction {
         match socket.try_io(Interest::READABLE, || pipe.fill(socket)) {
             Ok(0) => Poll::Ready(Ok(Some(0))),
             Ok(moved) => {
-                observer.moved(self.way, moved);
+                circumstances.observer.moved(self.way, moved);
                 self.burst = self.burst.saturating_add(moved);
                 Poll::Ready(Ok(Some(moved)))
             }
@@ -326,12 +379,27 @@ impl Direction {
 }
 
 impl Held {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            // Replaced as soon as all of it is sent.
+            Self::Bytes { .. } => false,
+            Self::Pipe(pipe) => pipe.held() == 0,
+        }
+    }
+
     /// Only called when everything has been handed on.
     fn give_back_pipe(&mut self) {
         if matches!(self, Self::Pipe(_)) {
             *self = Self::Nothing;
         }
     }
+}
+
+/// Lets TCP find out whether a silent server lives. The client's socket has this from the listener.
+fn probe(server: &TcpStream) {
+    // Without it a dead server is found out when something is sent to it.
+    let _ = SockRef::from(server).set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER));
 }
 
 /// A peer that is gone already does not need to hear that the data ended.

@@ -8,9 +8,10 @@
 use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use nix::errno::Errno;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    io::Interest,
+    net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
 
@@ -18,9 +19,6 @@ use crate::{connections::Place, relay::relay, service::Service, worker::Worker};
 
 /// How long a worker stops accepting after the system had no file or memory left for it.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// How long a side may be silent before TCP asks whether it lives.
-const PROBE_AFTER: Duration = Duration::from_secs(120);
 
 /// A client's connection and the server's, reset when dropped unless they ended in order.
 struct Pair {
@@ -160,14 +158,24 @@ async fn connect(
 }
 
 async fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
-    socket.set_nodelay(true)?;
-    SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER))?;
-    socket.connect(address).await
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        None,
+    )?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => return Err(error),
+        _ => {}
+    }
+    let stream = TcpStream::from_std(socket.into())?;
+    let ready = stream.ready(Interest::WRITABLE | Interest::ERROR).await?;
+    if ready.is_error() || ready.is_write_closed() {
+        // Asked only now: it is a system call, and most connections have nothing to tell.
+        return Err(stream
+            .take_error()?
+            .unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()));
+    }
+    Ok(stream)
 }
 
 fn reset(socket: &TcpStream) {
