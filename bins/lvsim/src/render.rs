@@ -60,19 +60,19 @@ pub(crate) fn text(
         table(out, &shown, colored)?;
     }
     for file in &shown {
-        let path = file.path.display();
+        let path = plain(&file.path.to_string_lossy());
         match &file.result {
             Ok(report) => {
                 if let Some(difference) = &report.difference {
                     writeln!(out)?;
-                    explain(out, &path.to_string(), difference, colored)?;
+                    explain(out, &path, difference, colored)?;
                 }
                 if !report.skipped.is_empty() {
                     writeln!(out)?;
-                    skipped(out, &path.to_string(), report)?;
+                    skipped(out, &path, report)?;
                 }
             }
-            Err(error) => writeln!(out, "\n{error}")?,
+            Err(error) => writeln!(out, "\n{}", plain(&error.to_string()))?,
         }
     }
     if !shown.is_empty() {
@@ -83,11 +83,13 @@ pub(crate) fn text(
 
 fn table(out: &mut impl Write, shown: &[&Replayed], colored: bool) -> io::Result<()> {
     let name = |file: &Replayed| {
-        file.path
-            .file_name()
-            .unwrap_or(file.path.as_os_str())
-            .to_string_lossy()
-            .into_owned()
+        plain(
+            &file
+                .path
+                .file_name()
+                .unwrap_or(file.path.as_os_str())
+                .to_string_lossy(),
+        )
     };
     let width = shown
         .iter()
@@ -155,7 +157,8 @@ fn explain(
     let what = paint(what, Style::Bad, colored);
     writeln!(
         out,
-        "{path}:{line}: {what} in service {service} ({scheduler}) after {time} s"
+        "{path}:{line}: {what} in service {} ({scheduler}) after {time} s",
+        plain(service)
     )?;
     match &difference.what {
         Disagreement::Choice { kernel, replay } => {
@@ -223,7 +226,8 @@ fn skipped(out: &mut impl Write, path: &str, report: &Report) -> io::Result<()> 
     for (reason, (count, line)) in reasons {
         writeln!(
             out,
-            "{path}:{line}: not replayed: {reason} ({count} {})",
+            "{path}:{line}: not replayed: {} ({count} {})",
+            plain(reason),
             decisions(count)
         )?;
     }
@@ -292,15 +296,16 @@ fn paint(text: &str, style: Style, colored: bool) -> String {
     format!("\x1b[{code}m{text}\x1b[0m")
 }
 
+/// Without control characters: what a trace says must not steer the terminal.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
 /// The beginning of a line, without control characters.
 fn cut(line: &str) -> String {
-    let mut shown: String = line
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(LINE_SHOWN)
-        .collect();
-    if line.chars().count() > LINE_SHOWN {
-        shown.push('…');
+    let line = plain(line);
+    match line.char_indices().nth(LINE_SHOWN) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
     }
-    shown
 }
