@@ -184,4 +184,28 @@ mod tests {
             "used within ten minutes"
         );
     }
+
+    /// A kernel was seen to do this after 16600 replacements.
+    #[test]
+    fn replacements_bring_the_partial_collection_about() {
+        let remembered = |replacements: u32| {
+            let mut pool = service(&[1, 1]);
+            for n in 0..=replacements {
+                let (quiesced, server) = if n % 2 == 0 { (1, 2) } else { (2, 1) };
+                edit(&mut pool, quiesced, 0);
+                edit(&mut pool, server, 1);
+                assert_eq!(pick_for(&mut pool, &flow_to(1, 0)), server);
+            }
+            edit(&mut pool, 1, 1);
+            load(&mut pool, 2, 0, 1);
+            for _ in 0..6 {
+                let due = pool.poll_timeout().unwrap();
+                pool.handle_timeout(due);
+            }
+            // Not used for six minutes: if it was collected, the idle one is chosen anew.
+            pick_for(&mut pool, &flow_to(1, 360)) == 2
+        };
+        assert!(remembered(16_382));
+        assert!(!remembered(16_384));
+    }
 }

@@ -168,6 +168,21 @@ mod tests {
     }
 
     #[test]
+    fn a_change_puts_the_level_on_the_new_grid() {
+        let mut pool = pool(
+            SchedulerKind::WeightedRoundRobin,
+            Settings::default(),
+            &[3, 1],
+        );
+        // A flat round, then level 3, then level 2.
+        assert_eq!(picks(&mut pool, 4), [2, 1, 1, 1]);
+        edit(&mut pool, 1, 4);
+        edit(&mut pool, 2, 2);
+        // Weights 4 and 2: levels 3 and 1, and level 2 becomes 3.
+        assert_eq!(picks(&mut pool, 4), [1, 2, 1, 1]);
+    }
+
+    #[test]
     fn overloaded_ones_lose_their_turns() {
         let mut pool = service();
         let config = DestinationConfig {

@@ -166,9 +166,9 @@ impl<'a> Replay<'a> {
 impl Replay<'_> {
     /// Notes a decision that cannot be made anew; schedulers with a memory of past choices are lost
     /// with it.
-    fn skip(&mut self, key: ServiceKey, reason: String) {
+    fn skip(&mut self, key: Option<ServiceKey>, reason: String) {
         let line = self.line_number();
-        if let Some(service) = self.services.get_mut(&key)
+        if let Some(service) = key.and_then(|key| self.services.get_mut(&key))
             && service.lost.is_none()
             && remembers_choices(service.pool.kind())
         {

@@ -156,6 +156,33 @@ fn a_mark_can_be_cleared_while_away() {
     );
 }
 
+/// The counts told on return settle it even where the timers leave open what has gone.
+#[test]
+fn counts_told_on_return_are_looked_at_under_the_old_thresholds() {
+    let count = |n: u32| format!(r#","chg":[["s","192.168.0.1:80",0,{n}]]"#);
+    let trace = format!(
+        r#"
+{{"ev":"svc-add","svc":"s","proto":"udp","addr":"10.200.0.1","port":80,"sched":"rr"}}
+{{"ev":"dest-add","svc":"s","dest":"192.168.0.1:80","weight":1,"upper":4}}
+{}
+{}
+{{"ev":"wait","sec":50}}
+{}
+{}
+{{"ev":"dest-del","svc":"s","dest":"192.168.0.1:80"}}
+{{"ev":"wait","sec":255}}
+{{"ev":"dest-add","svc":"s","dest":"192.168.0.1:80","weight":1,"upper":2,"dests":{{"s":[["192.168.0.1:80",1,0,2]]}}}}
+{}"#,
+        open(1, 1, Some(1), &count(1)),
+        open(2, 2, Some(1), &count(2)),
+        open(3, 3, Some(1), &count(3)),
+        open(4, 4, Some(1), &count(4)),
+        open(5, 5, Some(1), &count(3)),
+    );
+    // 2 of 4 is below three quarters; 2 of 2 would not be.
+    assert_equal(&run(&trace), 5);
+}
+
 #[test]
 fn a_service_made_again_finds_its_servers_and_starts_its_scheduler_anew() {
     let first = open(1, 1, Some(2), r#","chg":[["s","192.168.0.2:80",1,0]]"#);

@@ -152,7 +152,7 @@ impl<'a> Replay<'a> {
             Fate::Unsure(reason) => {
                 self.connections.doubt(&packet.key);
                 if let Some(service) = self.lookup(packet) {
-                    self.skip(service, reason.to_owned());
+                    self.skip(Some(service), reason.to_owned());
                 }
                 self.take_counts(packet.chg)
             }
@@ -248,7 +248,7 @@ impl<'a> Replay<'a> {
         let there = self.is_there(&server);
         // What goes into a tunnel is not seen again.
         let passed = match packet.fwd {
-            _ if self.tunnels(&server) => there,
+            _ if self.forwarding(server) == ForwardName::Tun => there,
             Some(passed) => passed,
             None => packet.got.flatten().is_some(),
         };
@@ -261,46 +261,50 @@ impl<'a> Replay<'a> {
             self.connections.doubt(&packet.key);
             if packet.got.is_some() {
                 let reason = "belongs to a known connection, yet the kernel sent it elsewhere";
-                self.skip(server.service, reason.to_owned());
+                self.skip(Some(server.service), reason.to_owned());
             }
         }
     }
 
     /// Is the server in its service.
-    fn is_there(&self, server: &Server) -> bool {
+    pub(super) fn is_there(&self, server: &Server) -> bool {
         let service = self.services.get(&server.service);
         service.is_some_and(|service| service.exists && service.pool.is_available(server.id))
     }
 
-    /// Is the server behind a tunnel.
-    fn tunnels(&self, server: &Server) -> bool {
-        let service = self.services.get(&server.service);
-        let destination = service.and_then(|service| service.pool.destination(server.id));
-        destination.is_some_and(|d| {
-            let forward = self.forwarding.get(&(server.service, d.socket_addr()));
-            forward == Some(&ForwardName::Tun)
-        })
-    }
-
     /// The service that a packet asking for a new entry goes to.
     pub(super) fn lookup(&self, packet: &ClientPacket<'_>) -> Option<ServiceKey> {
+        const FTP: u16 = 21;
+        const FTP_DATA: u16 = 20;
         let exists = |key: &ServiceKey| self.services.get(key).is_some_and(|s| s.exists);
+        let of_all_ports = |key: ServiceKey| {
+            // Only a persistent service takes packets to another port than its own.
+            self.services.get(&key)?.options.persistence.map(|_| key)
+        };
         if let Some(mark) = packet.mark.filter(exists) {
             return Some(mark);
         }
         let FlowKey {
             protocol, target, ..
         } = packet.key;
-        let with_port = |port| ServiceKey::Address {
-            protocol,
-            address: target.ip(),
-            port,
+        let with_port = |port| {
+            Some(ServiceKey::Address {
+                protocol,
+                address: target.ip(),
+                port,
+            })
+            .filter(exists)
         };
-        Some(with_port(target.port())).filter(exists).or_else(|| {
-            // A service of all ports takes packets only if it is persistent.
-            let all_ports = with_port(0);
-            let service = self.services.get(&all_ports)?;
-            (service.exists && service.options.persistence.is_some()).then_some(all_ports)
-        })
+        if let Some(own) = with_port(target.port()) {
+            return Some(own);
+        }
+        // An FTP service comes in for its data connections before one of all ports does.
+        if protocol == Protocol::Tcp
+            && (target.port() == FTP_DATA || target.port() > 1023)
+            && let Some(ftp) = with_port(FTP)
+        {
+            return of_all_ports(ftp);
+        }
+        with_port(0).and_then(of_all_ports)
     }
 }
