@@ -54,12 +54,12 @@ pub fn run(parent: i32) -> u8 {
         return Exit::Software.code();
     };
     let exit = runtime.block_on(async {
-        let Ok(parent) = child::adopt(Role::Checker, parent) else {
+        let Ok(socket) = child::adopt(Role::Checker, parent) else {
             return Exit::Ok;
         };
-        let (mut reader, writer) = parent.into_split();
+        let (mut reader, writer) = socket.into_split();
         match ipc::receive(&mut reader).await {
-            Ok(Some(ToChecker::Start(start))) => serve(*start, reader, writer).await,
+            Ok(Some(ToChecker::Start(start))) => serve(*start, parent, reader, writer).await,
             _ => Exit::Ok,
         }
     });
@@ -72,7 +72,6 @@ pub fn run(parent: i32) -> u8 {
 enum Event {
     Parent(ToChecker),
     ParentGone,
-    Terminate,
     Probed(Probed),
     Table(Reply),
     Counted(u64, Vec<ServiceStatus>),
@@ -98,9 +97,14 @@ struct Checker {
     first: Vec<Command>,
 }
 
-async fn serve(mut start: CheckerStart, reader: OwnedReadHalf, parent: OwnedWriteHalf) -> Exit {
+async fn serve(
+    mut start: CheckerStart,
+    parent_id: i32,
+    reader: OwnedReadHalf,
+    parent: OwnedWriteHalf,
+) -> Exit {
     logging::start(&start.log, Role::Checker);
-    if let Err(error) = child::ignore_terminal_signals() {
+    if let Err(error) = child::leave_signals_to_parent() {
         error!("Unable to set signal handlers - {error}");
         return Exit::Software;
     }
@@ -128,7 +132,10 @@ async fn serve(mut start: CheckerStart, reader: OwnedReadHalf, parent: OwnedWrit
         let events = events.clone();
         async move {
             while terminate.recv().await.is_some() {
-                let _ = events.send(Event::Terminate);
+                // A stop of the whole service signals every process; the parent's word counts then.
+                if child::is_orphan(parent_id) {
+                    let _ = events.send(Event::ParentGone);
+                }
             }
         }
     });
@@ -144,7 +151,6 @@ async fn serve(mut start: CheckerStart, reader: OwnedReadHalf, parent: OwnedWrit
     if privileges::is_insecure(&start.config) {
         warn!("SECURITY VIOLATION - scripts are being executed but script_security not enabled.");
     }
-    log_unsupported(&start.config);
     let now = Instant::now();
     let states = std::mem::take(&mut start.states);
     let first_start = states.is_empty();
@@ -165,7 +171,7 @@ async fn serve(mut start: CheckerStart, reader: OwnedReadHalf, parent: OwnedWrit
         first: first_commands(&start.config, first_start),
         start,
     };
-    checker.tell_all_states(now);
+    checker.tell_all_states();
     let exit = checker.serve(&mut queue).await;
     info!("Stopped");
     exit
@@ -202,24 +208,6 @@ fn first_commands(config: &Config, first_start: bool) -> Vec<Command> {
     commands
 }
 
-/// Says which checks cannot be run, so that nobody relies on them.
-fn log_unsupported(config: &Config) {
-    for service in &config.services {
-        for server in &service.real_servers {
-            for check in server.checks.iter().filter(|c| !wiring::is_supported(c)) {
-                warn!(
-                    "{} of [{}]:{}:{} for VS {} cannot be run by this version - the server counts as up",
-                    crate::check_log::keyword(check),
-                    server.address.ip(),
-                    service.protocol,
-                    server.address.port(),
-                    service.id
-                );
-            }
-        }
-    }
-}
-
 impl Checker {
     async fn serve(&mut self, queue: &mut mpsc::UnboundedReceiver<Event>) -> Exit {
         self.wish();
@@ -239,7 +227,7 @@ impl Checker {
                 }
             };
             match event {
-                Some(Event::Parent(ToChecker::Stop) | Event::Terminate) => {
+                Some(Event::Parent(ToChecker::Stop)) => {
                     self.stop(queue, false).await;
                     return Exit::Ok;
                 }
@@ -258,10 +246,14 @@ impl Checker {
         match event {
             Event::Parent(ToChecker::Reload(config)) => {
                 info!("Reloading");
-                log_unsupported(&config);
                 self.engine.reconfigure(&config, now);
+                let first = first_commands(&config, false);
+                if self.first != first {
+                    self.first = first;
+                    self.table.handle_ready();
+                }
                 self.start.config = *config;
-                self.tell_all_states(now);
+                self.tell_all_states();
                 // The parent counts the reload as complete when the checks go by the new text.
                 let _ = self.flush_states(now).await;
                 let _ = self.say(&FromChecker::Configured).await;
@@ -292,9 +284,7 @@ impl Checker {
             Event::Table(Reply::Lost(reason)) => self.table.handle_lost(now, reason),
             Event::Deadline => self.engine.handle_timeout(now),
             // Handled before.
-            Event::Parent(ToChecker::Start(_) | ToChecker::Stop)
-            | Event::ParentGone
-            | Event::Terminate => {}
+            Event::Parent(ToChecker::Start(_) | ToChecker::Stop) | Event::ParentGone => {}
         }
     }
 
@@ -378,7 +368,7 @@ impl Checker {
         .min()
     }
 
-    fn tell_all_states(&mut self, _now: Instant) {
+    fn tell_all_states(&mut self) {
         let services = self.engine.services().iter();
         self.changed
             .extend(services.map(|service| service.id().clone()));

@@ -60,7 +60,7 @@ pub fn adopt(role: Role, parent: i32) -> io::Result<UnixStream> {
     };
     prctl::set_pdeathsig(signal)?;
     // The parent may have died before the call above.
-    if getppid() != Pid::from_raw(parent) {
+    if is_orphan(parent) {
         return Err(io::Error::other("the parent process is gone"));
     }
     let name = match role {
@@ -77,16 +77,28 @@ pub fn adopt(role: Role, parent: i32) -> io::Result<UnixStream> {
     UnixStream::from_std(socket)
 }
 
-/// Keeps SIGINT and SIGHUP, which a terminal sends to the whole process group, from ending a child:
-/// what they mean is the parent's to decide. Handled and not ignored, because scripts would inherit
-/// that.
+/// Whether this process has outlived `parent`.
+#[must_use]
+pub fn is_orphan(parent: i32) -> bool {
+    getppid() != Pid::from_raw(parent)
+}
+
+/// Keeps signals that are meant for the parent from ending a child: SIGINT and SIGHUP, which a
+/// terminal sends to the whole process group, and SIGTERM, which a service manager sends to every
+/// process of the service. What they mean is the parent's to decide, and a proxy that ended by itself
+/// would cut the connections that are to be drained. Handled and not ignored, because scripts would
+/// inherit that.
 ///
 /// # Errors
 ///
 /// When a handler cannot be set.
-pub fn ignore_terminal_signals() -> io::Result<()> {
+pub fn leave_signals_to_parent() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    for kind in [SignalKind::interrupt(), SignalKind::hangup()] {
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+        SignalKind::terminate(),
+    ] {
         // The handler stays for the life of the process.
         drop(signal(kind)?);
     }

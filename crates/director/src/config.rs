@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use kconf_parser::{Config, DiskLoader, FileLoader as _, Options, Severity};
 
+use crate::not_yet;
+
 /// Where the configuration comes from. The same for the start and for every reload.
 #[derive(Debug, Clone)]
 pub struct ConfigSource {
@@ -32,7 +34,7 @@ pub struct Loaded {
 pub struct Problem {
     /// Whether it is an error.
     pub severity: Severity,
-    /// With keepalived's prefix, `(FILE: Line N) `.
+    /// With keepalived's prefix, `(FILE: Line N) `, if it has a place.
     pub text: String,
 }
 
@@ -88,8 +90,12 @@ impl ConfigSource {
                 text,
             }
         });
+        let notes = not_yet::notes(&analysis).into_iter().map(|text| Problem {
+            severity: Severity::Warning,
+            text,
+        });
         Loaded {
-            problems: problems.collect(),
+            problems: problems.chain(notes).collect(),
             config: analysis.config,
             readable: true,
         }

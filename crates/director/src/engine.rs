@@ -82,6 +82,8 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Engine {
     services: Vec<Service>,
+    /// Where each virtual server is.
+    positions: HashMap<VirtualServerId, usize>,
     /// Where each check is: positions of its service and of itself.
     places: HashMap<CheckId, (usize, usize)>,
     timers: BTreeSet<(Instant, CheckId)>,
@@ -105,6 +107,7 @@ impl Engine {
             .unwrap_or(0);
         let mut engine = Self {
             services: Vec::new(),
+            positions: HashMap::new(),
             places: HashMap::new(),
             timers: BTreeSet::new(),
             next_check,
@@ -126,10 +129,15 @@ impl Engine {
         self.replace(config, old, now);
     }
 
-    fn replace(&mut self, config: &Config, mut old: Vec<Carried>, now: Instant) {
+    fn replace(&mut self, config: &Config, old: Vec<Carried>, now: Instant) {
+        let mut by_id: HashMap<VirtualServerId, Carried> = HashMap::with_capacity(old.len());
+        let mut order = Vec::with_capacity(old.len());
+        for carried in old {
+            order.push(carried.id.clone());
+            by_id.insert(carried.id.clone(), carried);
+        }
         for service in &config.services {
-            let position = old.iter().position(|carried| carried.id == service.id);
-            let carried = position.map(|position| old.remove(position));
+            let carried = by_id.remove(&service.id);
             let mut numbers = service::Numbers {
                 next: &mut self.next_check,
                 seed: self.seed,
@@ -149,12 +157,14 @@ impl Engine {
             }
             self.services.push(service);
         }
-        for gone in old {
+        for gone in order.iter().filter_map(|id| by_id.remove(id)) {
             gone.end(&mut self.outputs);
         }
+        self.positions.clear();
         self.places.clear();
         self.timers.clear();
         for (service_at, service) in self.services.iter().enumerate() {
+            self.positions.insert(service.id().clone(), service_at);
             for (check_at, check) in service.checks.iter().enumerate() {
                 self.places.insert(check.id, (service_at, check_at));
                 if let Some(deadline) = check.schedule.poll_timeout() {
@@ -226,7 +236,7 @@ impl Engine {
     /// The virtual server of this identity.
     #[must_use]
     pub fn service(&self, id: &VirtualServerId) -> Option<&Service> {
-        self.services.iter().find(|service| service.id() == id)
+        self.services.get(*self.positions.get(id)?)
     }
 
     /// A check, and the virtual server that it belongs to.

@@ -55,7 +55,7 @@
 //! | [`reconcile`] | the wished table against the real one; refusals and new tries |
 //! | [`supervisor`] | when a child that died is started again |
 //! | [`wiring`] | from the configuration's vocabulary to those of checks and IPVS |
-//! | [`config`] | reading a configuration, and whether a reload may take it |
+//! | [`config`], [`not_yet`] | reading a configuration, whether a reload may take it, what is not done |
 //! | [`parent`], [`checker`], [`proxy`] | the three processes |
 //! | [`child`], [`ipc`], [`message`], [`role`] | how they are started and what they say to each other |
 //! | [`dataplane`] | which dataplane, and the thread that talks to its table |
@@ -76,6 +76,7 @@ pub mod exit;
 pub mod ipc;
 pub mod logging;
 pub mod message;
+pub mod not_yet;
 pub mod notify;
 pub mod options;
 pub mod parent;

@@ -60,7 +60,7 @@ pub fn run(parent: i32) -> u8 {
 }
 
 fn launch(runtime: &Runtime, start: &ProxyStart) -> io::Result<Proxy> {
-    runtime.block_on(async { child::ignore_terminal_signals() })?;
+    runtime.block_on(async { child::leave_signals_to_parent() })?;
     let proxy = Proxy::start(ProxyConfig::default())?;
     proxy.serve(socket::listen(&start.ipvs_socket)?)?;
     Ok(proxy)

@@ -10,7 +10,7 @@
 //! next try, so one service that cannot be never keeps the others from being. Services of the table
 //! that are not ours are never touched: whoever added them by hand had a reason.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use ipvs_netlink::{Command, DestinationKey, Failure, Reason, ServiceKey, ServiceRules, plan};
@@ -60,7 +60,7 @@ pub enum News {
 }
 
 /// What can be refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
     /// A service with all its destinations.
     Service(ServiceKey),
@@ -125,17 +125,17 @@ impl Reconciler {
 
     /// The whole table as it shall be.
     pub fn wish(&mut self, rules: Vec<ServiceRules>) {
-        let is_wished = |subject: &Subject| match subject {
-            Subject::Service(key) => rules.iter().any(|rules| rules.service.key == *key),
-            Subject::Destination(key, destination) => rules.iter().any(|rules| {
-                rules.service.key == *key
-                    && rules
-                        .destinations
-                        .iter()
-                        .any(|wished| wished.key() == *destination)
-            }),
-        };
-        self.refused.retain(|subject, _| is_wished(subject));
+        let wished: HashSet<Subject> = rules
+            .iter()
+            .flat_map(|rules| {
+                let key = rules.service.key;
+                let destinations = rules.destinations.iter();
+                destinations
+                    .map(move |destination| Subject::Destination(key, destination.key()))
+                    .chain([Subject::Service(key)])
+            })
+            .collect();
+        self.refused.retain(|subject, _| wished.contains(subject));
         self.owned
             .extend(rules.iter().map(|rules| rules.service.key));
         self.wished = rules;
@@ -174,7 +174,9 @@ impl Reconciler {
                 continue;
             }
             if let Some(subject) = subject(command) {
-                self.refuse(now, subject, failure.refused.to_string());
+                let refused = &failure.refused;
+                let reason = refused.message.clone();
+                self.refuse(now, subject, reason.unwrap_or_else(|| refused.to_string()));
                 failed.insert(subject);
             }
         }
@@ -316,22 +318,10 @@ impl Reconciler {
         Some(&refused.reason)
     }
 
-    /// Whether the table is believed to hold this service.
+    /// What the table is believed to hold, services of others included.
     #[must_use]
-    pub fn holds(&self, key: &ServiceKey) -> bool {
-        self.believed.iter().any(|rules| rules.service.key == *key)
-    }
-
-    /// Whether the table is believed to hold this destination.
-    #[must_use]
-    pub fn holds_destination(&self, key: &ServiceKey, destination: &DestinationKey) -> bool {
-        self.believed.iter().any(|rules| {
-            rules.service.key == *key
-                && rules
-                    .destinations
-                    .iter()
-                    .any(|known| known.key() == *destination)
-        })
+    pub fn believed(&self) -> &[ServiceRules] {
+        &self.believed
     }
 
     fn refuse(&mut self, now: Instant, subject: Subject, reason: String) {
@@ -362,10 +352,17 @@ impl Reconciler {
                 .get(&subject)
                 .is_some_and(|refused| refused.retry_at.is_some())
         };
+        if self.refused.is_empty() {
+            return self.wished.clone();
+        }
+        let by_key: HashMap<ServiceKey, &ServiceRules> = actual
+            .iter()
+            .map(|rules| (rules.service.key, rules))
+            .collect();
         let mut target = Vec::with_capacity(self.wished.len());
         for wished in &self.wished {
             let key = wished.service.key;
-            let present = actual.iter().find(|rules| rules.service.key == key);
+            let present = by_key.get(&key).copied();
             let mut rules = wished.clone();
             if waits(Subject::Service(key)) {
                 match present {

@@ -1,10 +1,10 @@
 //! The checker's part of a status: its virtual servers as [`ServiceStatus`] values.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use healthcheck::quorum::Role;
 use healthcheck::{PoolEntry, ServerId};
-use ipvs_netlink::{DestinationEntry, DestinationKey, ServiceKey, Stats};
+use ipvs_netlink::{Destination, DestinationEntry, DestinationKey, ServiceKey, Stats};
 
 use crate::check_log;
 use crate::dataplane::Counts;
@@ -16,12 +16,26 @@ use crate::status::{
 };
 use crate::wiring;
 
+/// The table, indexed.
+struct View<'a> {
+    table: &'a Reconciler,
+    holds: HashMap<ServiceKey, HashSet<DestinationKey>>,
+}
+
 /// All virtual servers, without counters: those come from the table, see [`add_counts`].
 #[must_use]
 pub fn services(engine: &Engine, table: &Reconciler) -> Vec<ServiceStatus> {
+    let believed = table.believed().iter().map(|rules| {
+        let destinations = rules.destinations.iter().map(Destination::key);
+        (rules.service.key, destinations.collect())
+    });
+    let view = View {
+        table,
+        holds: believed.collect(),
+    };
     let services = engine.services().iter();
     services
-        .map(|service| service_status(service, table))
+        .map(|service| service_status(service, &view))
         .collect()
 }
 
@@ -56,7 +70,7 @@ pub fn add_counts(services: &mut [ServiceStatus], counts: &Counts) {
     }
 }
 
-fn service_status(service: &Service, table: &Reconciler) -> ServiceStatus {
+fn service_status(service: &Service, view: &View<'_>) -> ServiceStatus {
     let config = service.config();
     let machine = service.machine();
     let keys: Vec<ServiceKey> = config
@@ -67,7 +81,8 @@ fn service_status(service: &Service, table: &Reconciler) -> ServiceStatus {
     let in_table = |server: ServerId| {
         let destination = server.address.into();
         keys.iter()
-            .any(|key| table.holds_destination(key, &destination))
+            .filter_map(|key| view.holds.get(key))
+            .any(|destinations| destinations.contains(&destination))
     };
     let pool: Vec<PoolEntry> = machine.pool().collect();
     let pooled = |server: ServerId, role: Role| {
@@ -118,13 +133,13 @@ fn service_status(service: &Service, table: &Reconciler) -> ServiceStatus {
         quorum: config.quorum.into(),
         hysteresis: config.hysteresis.into(),
         alive_weight: machine.alive_weight(),
-        addresses: keys.iter().map(|key| address_status(key, table)).collect(),
+        addresses: keys.iter().map(|key| address_status(key, view)).collect(),
         servers,
     }
 }
 
-fn address_status(key: &ServiceKey, table: &Reconciler) -> AddressStatus {
-    let state = match (table.refusal(key), table.holds(key)) {
+fn address_status(key: &ServiceKey, view: &View<'_>) -> AddressStatus {
+    let state = match (view.table.refusal(key), view.holds.contains_key(key)) {
         (Some(reason), false) => AddressState::Failed {
             reason: reason.to_owned(),
         },

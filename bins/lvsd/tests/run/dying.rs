@@ -132,6 +132,33 @@ fn a_stop_lets_a_request_end_and_takes_no_new_one() {
 }
 
 #[test]
+fn a_signal_to_every_process_is_a_stop_in_good_order_too() {
+    let a = Backend::start("a");
+    let port = free_port();
+    let mut lab = Lab::start(&virtual_server(port, &real_server(&a, 1, "")));
+    lab.wait_serving();
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\n").unwrap();
+    lab.wait("the connection to be counted", |lab| {
+        lab.server(a.port())
+            .is_some_and(|server| server.counters.active_conns == 1)
+    });
+    // As systemd does; the parent last, so that the others have had their chance to go wrong.
+    let children = [lab.child("checker"), lab.child("proxy")];
+    for child in children {
+        kill(child, Signal::SIGTERM).unwrap();
+    }
+    lab.lvsd.signal(Signal::SIGTERM);
+    lab.lvsd.wait_for("Draining 1 connections", LIMIT);
+    stream.write_all(b"\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("\r\n\r\na"), "{answer}");
+    assert_eq!(lab.lvsd.wait(LIMIT).code(), Some(0));
+    assert_eq!(lab.count("died"), 0);
+}
+
+#[test]
 fn connections_that_do_not_end_are_cut_at_the_limit() {
     let a = Backend::start("a");
     let port = free_port();

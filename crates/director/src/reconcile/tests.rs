@@ -204,7 +204,7 @@ fn one_refused_service_does_not_keep_the_others_from_being() {
         lab.reconciler.take_news(),
         [News::Refused {
             subject: Subject::Service(key(1)),
-            reason: "add service: address in use; stop the other server".into(),
+            reason: "address in use; stop the other server".into(),
         }]
     );
     assert!(lab.reconciler.refusal(&key(1)).is_some());

@@ -1,0 +1,107 @@
+//! What a configuration asks for and this version does not do.
+//!
+//! # Design
+//! Keywords that are read but not acted on are dangerous: an operator who moves here from keepalived
+//! must not find out by an outage. So each is named in the log when a configuration is taken. A line
+//! goes from here when the thing is done.
+
+use kconf_parser::{Analysis, Config};
+
+/// A sentence for each thing that is asked for in vain, in the order of their weight.
+#[must_use]
+pub fn notes(analysis: &Analysis) -> Vec<String> {
+    let mut notes = blocks(analysis);
+    notes.extend(settings(&analysis.config));
+    notes
+}
+
+/// Blocks that no process runs.
+fn blocks(analysis: &Analysis) -> Vec<String> {
+    let text = |word: &kconf_parser::tree::Word| analysis.sources.slice(word.span).to_owned();
+    let mut notes = Vec::new();
+    for statement in &analysis.tree {
+        let name = statement.args.first().map(text).unwrap_or_default();
+        let consequence = match text(&statement.keyword).as_str() {
+            "vrrp_instance" => "its addresses are not managed",
+            "static_ipaddress" | "static_routes" | "static_rules" => "nothing of it is set",
+            "bfd_instance" => "its session is not run",
+            _ => continue,
+        };
+        let block = [text(&statement.keyword), name].join(" ");
+        notes.push(format!(
+            "{} is not run by this version: {consequence}",
+            block.trim_end()
+        ));
+    }
+    notes
+}
+
+/// Settings that have no effect.
+fn settings(config: &Config) -> Vec<String> {
+    let globals = &config.globals;
+    let services = &config.services;
+    let asked = [
+        (
+            globals.net_namespace.is_some(),
+            "net_namespace: the director runs where it was started",
+        ),
+        (
+            services.iter().any(|service| service.ha_suspend),
+            "ha_suspend: checks run whether or not the address is here",
+        ),
+        (
+            globals.lvs_sync_daemon.is_some(),
+            "lvs_sync_daemon: connections are not synchronised",
+        ),
+        (
+            !globals.notification_email.is_empty() && globals.smtp_server.is_some(),
+            "notification_email: no mail is sent",
+        ),
+        (
+            globals.notify_fifo.is_some() || globals.lvs_notify_fifo.is_some(),
+            "notify_fifo: nothing is written to it",
+        ),
+        (
+            globals.checker_priority != 0
+                || globals.checker_rt_priority.is_some()
+                || globals.checker_no_swap,
+            "checker priorities and memory locking: the checker is an ordinary process",
+        ),
+    ];
+    asked
+        .into_iter()
+        .filter(|(is_asked, _)| *is_asked)
+        .map(|(_, note)| format!("Without effect in this version - {note}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use kconf_parser::loader::MemoryLoader;
+
+    use super::*;
+
+    fn notes_of(text: &str) -> Vec<String> {
+        let files = MemoryLoader::default().with("/k.conf", text);
+        let analysis = kconf_parser::analyze("/k.conf".as_ref(), &Default::default(), &files);
+        notes(&analysis)
+    }
+
+    #[test]
+    fn a_vrrp_instance_is_named() {
+        let text = "vrrp_instance web {\n interface lo\n virtual_router_id 5\n}\n";
+        assert_eq!(
+            notes_of(text),
+            ["vrrp_instance web is not run by this version: its addresses are not managed"]
+        );
+    }
+
+    #[test]
+    fn settings_without_effect_are_named_and_others_are_not() {
+        assert_eq!(notes_of("net_namespace red\n").len(), 1);
+        assert_eq!(
+            notes_of("global_defs {\n router_id x\n}\n"),
+            Vec::<String>::new()
+        );
+    }
+}
