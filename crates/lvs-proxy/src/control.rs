@@ -48,7 +48,7 @@ enum Position {
     /// Templates of the service of this number.
     Templates(u32),
     /// Connections of a worker.
-    Worker(u8, Place),
+    Worker(u16, Place),
 }
 
 impl Control {
@@ -308,13 +308,13 @@ impl Dataplane for Control {
     }
 }
 
-/// The number is made of a kind (2 bits), a worker (8 bits), a service (22 bits) and a cursor (32 bits).
+/// The number is made of a kind (2 bits), a worker (14 bits), a service (16 bits), a cursor (32 bits).
 impl Position {
     fn pack(self) -> u64 {
-        let fields = |kind: u64, worker: u8, service: usize, cursor: usize| {
+        let fields = |kind: u64, worker: u16, service: usize, cursor: usize| {
             kind << 62
-                | u64::from(worker) << 54
-                | (service as u64 & 0x3f_ffff) << 32
+                | (u64::from(worker) & 0x3fff) << 48
+                | (service as u64 & 0xffff) << 32
                 | (cursor as u64 & 0xffff_ffff)
         };
         match self {
@@ -328,8 +328,8 @@ impl Position {
     }
 
     fn unpack(number: u64) -> Self {
-        let worker = (number >> 54 & 0xff) as u8;
-        let service = (number >> 32 & 0x3f_ffff) as usize;
+        let worker = (number >> 48 & 0x3fff) as u16;
+        let service = (number >> 32 & 0xffff) as usize;
         let cursor = (number & 0xffff_ffff) as usize;
         match number >> 62 {
             0 => Self::Templates(number as u32),
@@ -465,7 +465,7 @@ mod tests {
         for position in [
             Position::Templates(7),
             Position::Worker(0, Place::Tcp(Cursor::Live(0))),
-            Position::Worker(255, Place::Tcp(Cursor::Live(4_000_000_000))),
+            Position::Worker(16_383, Place::Tcp(Cursor::Live(4_000_000_000))),
             Position::Worker(3, Place::Tcp(Cursor::Lingering(1))),
             Position::Worker(3, Place::Udp(9, 12)),
         ] {

@@ -100,31 +100,35 @@ enum Listening {
 }
 
 impl WorkerHandle {
-    /// Starts a worker's thread.
+    /// Starts a worker's thread; returns once its runtime stands.
     pub(crate) fn start(number: usize, shared: Arc<Shared>) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build_local(LocalOptions::default());
-        drop(runtime?);
         let (commands, receiver) = unbounded_channel();
-        let thread = thread::Builder::new()
-            .name(format!("lvs-proxy-{number}"))
-            .spawn(move || {
-                // Built here because it cannot leave its thread; that it can be built has just been seen.
-                let built = Builder::new_current_thread()
-                    .enable_io()
-                    .enable_time()
-                    .build_local(LocalOptions::default());
-                match built {
-                    Ok(runtime) => runtime.block_on(run(number, shared, receiver)),
-                    Err(error) => tracing::error!(worker = number, %error, "worker cannot start"),
+        let (started, outcome) = blocking::channel();
+        let name = format!("lvs-proxy-{number}");
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            // Built here because it cannot leave its thread.
+            let runtime = Builder::new_current_thread()
+                .enable_io()
+                .enable_time()
+                .build_local(LocalOptions::default());
+            match runtime {
+                Ok(runtime) => {
+                    let _ = started.send(Ok(()));
+                    runtime.block_on(run(number, shared, receiver));
                 }
-            })?;
-        Ok(Self {
+                Err(error) => {
+                    let _ = started.send(Err(error));
+                }
+            }
+        })?;
+        let handle = Self {
             commands: Some(commands),
             thread: Some(thread),
-        })
+        };
+        outcome
+            .recv()
+            .unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))?;
+        Ok(handle)
     }
 
     /// Serves `service` on `socket` from now on.

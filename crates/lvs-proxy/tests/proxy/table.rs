@@ -8,6 +8,7 @@ use std::{
 
 use ipvs_netlink::{Client, Command, IpvsError, ServiceKey, TimeoutsUpdate, unix::UnixTransport};
 use nix::errno::Errno;
+use socket2::{Domain, Socket, Type};
 
 use crate::support::{Connection, Rig, Server, free_address, sequence, service};
 
@@ -55,6 +56,22 @@ fn a_service_that_cannot_listen_is_refused_alone_and_may_come_later() {
     rig.add(taken, "rr");
     rig.destination(&taken, server.address, 1);
     assert_eq!(sequence(&taken, 1), "A");
+}
+
+#[test]
+fn a_port_that_needs_a_privilege_names_the_remedies() {
+    let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    let unrestricted = first.is_ok_and(|first| first.trim() == "0");
+    if nix::unistd::geteuid().is_root() || unrestricted {
+        return lvs_testkit::skip("this user may use every port");
+    }
+    let mut rig = Rig::new();
+    let key = ServiceKey::tcp((Ipv4Addr::LOCALHOST, 1).into());
+    let (errno, text) = refusal(rig.table.add_service(&service(key, "rr")));
+    assert_eq!(errno, Errno::EACCES);
+    for remedy in ["root", "setcap", "net.ipv4.ip_unprivileged_port_start=1"] {
+        assert!(text.contains(remedy), "{text}");
+    }
 }
 
 #[test]
@@ -179,6 +196,29 @@ fn a_half_closed_connection_is_cut_when_it_has_been_silent_too_long() {
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     rig.wait_states(&["CLOSE"]);
     drop(client);
+}
+
+#[test]
+fn a_client_port_that_is_used_again_replaces_its_entry() {
+    let server = Server::start("A");
+    let mut rig = Rig::new();
+    let key = rig.tcp("rr");
+    rig.destination(&key, server.address, 1);
+    let source = free_address();
+    for _ in 0..3 {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&source.into()).expect("a free port");
+        socket
+            .connect(&crate::support::address(&key).into())
+            .expect("the proxy listens");
+        rig.wait_states(&["ESTABLISHED"]);
+        assert_eq!(rig.counts(&key, server.address), (1, 0));
+        // A reset leaves the port free at once.
+        socket.set_linger(Some(Duration::ZERO)).expect("an option");
+        drop(socket);
+        rig.wait_states(&["CLOSE"]);
+        assert_eq!(rig.counts(&key, server.address), (0, 1));
+    }
 }
 
 #[test]
