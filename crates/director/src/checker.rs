@@ -34,6 +34,9 @@ use crate::{child, ipc, logging, privileges, report, wiring};
 /// How often progress that nothing depends on is told to the parent.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How many events are handled together.
+const MAX_BATCH: usize = 1000;
+
 /// How long the table may take to count for a status.
 const COUNT_LIMIT: Duration = Duration::from_millis(1500);
 
@@ -78,6 +81,13 @@ enum Event {
     Deadline,
 }
 
+impl Event {
+    /// Whether others may be handled with it before anything follows from it.
+    fn can_wait(&self) -> bool {
+        matches!(self, Self::Probed(_) | Self::Table(_) | Self::Counted(..))
+    }
+}
+
 struct Checker {
     start: CheckerStart,
     engine: Engine,
@@ -87,6 +97,8 @@ struct Checker {
     parent: OwnedWriteHalf,
     dataplane: Table,
     counted: mpsc::UnboundedSender<Event>,
+    /// The wished table may be another one than the reconciler knows.
+    table_changed: bool,
     /// Virtual servers whose state the parent must know before the table follows.
     changed: BTreeSet<VirtualServerId>,
     /// Virtual servers with progress to be told when it is time.
@@ -164,6 +176,7 @@ async fn serve(
         parent,
         dataplane,
         counted: events,
+        table_changed: false,
         changed: BTreeSet::new(),
         progressed: BTreeSet::new(),
         progress_at: now,
@@ -212,14 +225,16 @@ impl Checker {
     async fn serve(&mut self, queue: &mut mpsc::UnboundedReceiver<Event>) -> Exit {
         self.wish();
         let _ = self.say(&FromChecker::Configured).await;
+        let mut next = None;
         loop {
             if self.settle().await.is_err() {
                 self.stop(queue, true).await;
                 return Exit::Ok;
             }
-            let event = match self.deadline() {
-                None => queue.recv().await,
-                Some(deadline) => {
+            let event = match (next.take(), self.deadline()) {
+                (Some(event), _) => Some(event),
+                (None, None) => queue.recv().await,
+                (None, Some(deadline)) => {
                     match tokio::time::timeout_at(deadline.into(), queue.recv()).await {
                         Ok(event) => event,
                         Err(_) => Some(Event::Deadline),
@@ -237,6 +252,17 @@ impl Checker {
                     return Exit::Ok;
                 }
                 Some(event) => self.handle(event).await,
+            }
+            // Many servers may fail in one moment: what follows from it is done once for all of them.
+            for _ in 0..MAX_BATCH {
+                match queue.try_recv() {
+                    Ok(event) if event.can_wait() => self.handle(event).await,
+                    Ok(event) => {
+                        next = Some(event);
+                        break;
+                    }
+                    Err(_) => break,
+                }
             }
         }
     }
@@ -291,7 +317,6 @@ impl Checker {
     /// Does what follows from the machines' states. Fails when the parent is gone.
     async fn settle(&mut self) -> Result<(), ipc::IpcError> {
         let now = Instant::now();
-        let mut table_changed = false;
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Log(line) => info!("{line}"),
@@ -315,7 +340,7 @@ impl Checker {
                 Output::ProgressChanged(service) => {
                     self.progressed.insert(service);
                 }
-                Output::TableChanged => table_changed = true,
+                Output::TableChanged => self.table_changed = true,
             }
         }
         if now >= self.progress_at && !self.progressed.is_empty() {
@@ -324,7 +349,9 @@ impl Checker {
             self.changed.extend(progressed);
         }
         self.flush_states(now).await?;
-        if table_changed {
+        // While commands are under way the wish may go on changing: only the last one counts.
+        if self.table_changed && !self.table.is_busy() {
+            self.table_changed = false;
             self.wish();
         }
         if !self.table.owned().iter().eq(&self.told_owned) {

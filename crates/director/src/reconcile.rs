@@ -299,6 +299,12 @@ impl Reconciler {
         self.link == Link::Read && !self.busy && !self.dirty
     }
 
+    /// Whether something is under way whose result has not come in.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.busy
+    }
+
     /// Whether the dataplane answered when it was last asked.
     #[must_use]
     pub fn is_connected(&self) -> bool {
