@@ -75,10 +75,10 @@ pub(crate) fn endpoint(text: &[u8], protocols: &[Protocol]) -> Option<(IpAddr, O
     if let [b'[', rest @ ..] = text {
         let end = rest.iter().position(|byte| *byte == b']')?;
         let (inside, outside) = (&rest[..end], &rest[end + 1..]);
+        let [b':', port_text @ ..] = outside else {
+            return None;
+        };
         if let Some(address) = ipv6(inside) {
-            let [b':', port_text @ ..] = outside else {
-                return None;
-            };
             return Some((address.into(), Some(port(port_text, protocols)?)));
         }
         // An oddity that scripts can see: the port behind a bracketed IPv4 address is lost.
@@ -205,6 +205,7 @@ mod tests {
             "[2001:db8::1]80",
             "10.0.0.1:nosuchservice",
             "[fe80::1%lo]:80",
+            "[10.0.0.2]",
         ] {
             assert_eq!(read(text), None, "{text}");
         }
