@@ -341,24 +341,22 @@ fn service(options: &Options, flags: ServiceFlags) -> Outcome<VirtualService> {
     })
 }
 
-/// Which server of which service. Where packets are not translated the server must listen on the
-/// service's port, so any other is replaced without a word.
+/// Which server of which service, as written; without a port it has the service's.
 fn server_key(options: &Options) -> Outcome<(ServiceKey, DestinationKey)> {
     let service = options.service.ok_or_else(internal)?;
     let (address, port) = options.server.ok_or_else(internal)?;
-    let port = match (service, port, options.forwarding) {
-        (ServiceKey::Address { port, .. }, None, _) => port,
-        (ServiceKey::Mark { .. }, None, _) => 0,
-        (ServiceKey::Mark { .. }, Some(port), _) => port,
-        (_, Some(port), Forwarding::Masquerading) => port,
-        (ServiceKey::Address { port, .. }, Some(_), _) => port,
-    };
+    let port = port.unwrap_or_else(|| service.port());
     Ok((service, DestinationKey { address, port }))
 }
 
 fn server(options: &Options) -> Outcome<(ServiceKey, Destination)> {
-    let (service, key) = server_key(options)?;
+    let (service, mut key) = server_key(options)?;
     check_tunnel(options, &service, key.address)?;
+    // Where packets are not translated the server must listen on the service's port, so any other
+    // is replaced without a word; deleting takes the port as it is written.
+    if options.forwarding != Forwarding::Masquerading && service.protocol().is_some() {
+        key.port = service.port();
+    }
     let tunnel = match options.tunnel_type {
         TunnelType::Ipip => TunnelKind::Ipip,
         TunnelType::Gue => TunnelKind::Gue {

@@ -124,7 +124,7 @@ impl Options {
             Key::Server => {
                 let protocols: &[Protocol] = match &self.service {
                     Some(ServiceKey::Address { protocol, .. }) => &[*protocol],
-                    Some(ServiceKey::Mark { .. }) => &[Protocol::Tcp, Protocol::Udp],
+                    Some(ServiceKey::Mark { .. }) => &[Protocol::Tcp],
                     None => &[],
                 };
                 let server = value::endpoint(text, protocols);

@@ -110,3 +110,69 @@ impl Stats {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `IPVS_SVC_ATTR_STATS` and `STATS64` of a service after two packets each way, as Linux 6.1 on
+    /// user-mode Linux sends them: with padding before the 64-bit numbers.
+    const NARROW: &str = "60000a000800010001000000080002000200000008000300010000000c00040070000000\
+        0000000004000b000c0005003c00000000000000080006000000000008000700000000000800080000000000\
+        080009000e00000008000a0007000000";
+    const WIDE: &str = "a0000c000c000100010000000000000004000b000c000200020000000000000004000b00\
+        0c000300010000000000000004000b000c000400700000000000000004000b000c0005003c00000000000000\
+        04000b000c000600000000000000000004000b000c000700000000000000000004000b000c00080000000000\
+        0000000004000b000c0009000e0000000000000004000b000c000a000700000000000000";
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<char> = hex.chars().filter(|digit| !digit.is_whitespace()).collect();
+        let byte = |pair: &[char]| u8::from_str_radix(&String::from_iter(pair), 16).unwrap();
+        digits.chunks(2).map(byte).collect()
+    }
+
+    fn read(bytes: &[u8]) -> Stats {
+        let attributes = Attributes::new(bytes);
+        Stats::unpack(&attributes, IPVS_SVC_ATTR_STATS, IPVS_SVC_ATTR_STATS64).unwrap()
+    }
+
+    const EXPECTED: Stats = Stats {
+        conns: 1,
+        in_packets: 2,
+        out_packets: 1,
+        in_bytes: 112,
+        out_bytes: 60,
+        conns_per_second: 0,
+        in_packets_per_second: 0,
+        out_packets_per_second: 0,
+        in_bytes_per_second: 14,
+        out_bytes_per_second: 7,
+    };
+
+    #[test]
+    fn both_widths_of_the_kernel_are_read() {
+        assert_eq!(read(&bytes(WIDE)), EXPECTED);
+        // A kernel before 4.1 has only this.
+        assert_eq!(read(&bytes(NARROW)), EXPECTED);
+        assert_eq!(read(&[]), Stats::default());
+    }
+
+    #[test]
+    fn the_wide_form_wins_and_the_narrow_one_wraps() {
+        let stats = Stats {
+            conns: (1 << 32) + 5,
+            in_bytes: 1 << 40,
+            ..EXPECTED
+        };
+        let mut both = Vec::new();
+        stats.pack(
+            &mut Writer::new(&mut both),
+            IPVS_SVC_ATTR_STATS,
+            IPVS_SVC_ATTR_STATS64,
+        );
+        assert_eq!(read(&both), stats);
+        // Without the wide form, under which the reader then looks for something that is not there.
+        let narrow = Stats::unpack(&Attributes::new(&both), IPVS_SVC_ATTR_STATS, 99).unwrap();
+        assert_eq!(narrow, Stats { conns: 5, ..stats });
+    }
+}
