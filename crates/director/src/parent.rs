@@ -414,6 +414,19 @@ fn listen_to_signals(events: &mpsc::UnboundedSender<Event>) -> std::io::Result<(
         (SignalKind::interrupt(), Signal::Stop),
         (SignalKind::user_defined1(), Signal::Other("SIGUSR1")),
         (SignalKind::user_defined2(), Signal::Other("SIGUSR2")),
+        // Monitoring sends these to keepalived for its JSON and statistics; their default would end us.
+        (
+            SignalKind::from_raw(libc::SIGRTMIN() + 2),
+            Signal::Other("SIGRTMIN+2"),
+        ),
+        (
+            SignalKind::from_raw(libc::SIGRTMAX() - 1),
+            Signal::Other("SIGRTMAX-1"),
+        ),
+        (
+            SignalKind::from_raw(libc::SIGRTMAX()),
+            Signal::Other("SIGRTMAX"),
+        ),
     ] {
         let mut stream = signal(kind)?;
         let events = events.clone();

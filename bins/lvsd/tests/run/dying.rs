@@ -243,3 +243,27 @@ fn a_daemon_returns_to_the_shell_when_it_runs() {
         "the daemon's own exit status reaches the shell"
     );
 }
+
+#[test]
+fn signals_that_mean_something_to_keepalived_only_are_ignored() {
+    let lab = Lab::start(&virtual_server(free_port(), ""));
+    let pid = lab.status().pid;
+    for name in ["DATA", "STATS", "STATS_CLEAR", "JSON", "TDUMP"] {
+        let number = std::process::Command::new(env!("CARGO_BIN_EXE_lvsd"))
+            .args(["--signum", name])
+            .output()
+            .unwrap();
+        let number = String::from_utf8(number.stdout).unwrap();
+        let ignored = lab.count(" ignored: lvsd status");
+        let kill = format!("kill -{} {pid}", number.trim());
+        assert!(
+            std::process::Command::new("sh")
+                .args(["-c", &kill])
+                .status()
+                .unwrap()
+                .success()
+        );
+        lab.wait(name, |lab| lab.count(" ignored: lvsd status") > ignored);
+    }
+    assert_eq!(lab.status().pid, pid);
+}
