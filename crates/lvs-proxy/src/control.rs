@@ -356,14 +356,15 @@ fn refusal(error: PoolError) -> Refusal {
 }
 
 fn endpoint(key: &ServiceKey) -> Result<Endpoint, Refusal> {
-    let unsupported = |text: String| Refusal::new(Errno::EOPNOTSUPP as i32, text);
+    // In lower case: lvsadm knows our remarks from the kernel's by it.
+    let unsupported = |text: &str| Refusal::new(Errno::EOPNOTSUPP as i32, text);
     match key {
-        ServiceKey::Mark { .. } => Err(unsupported(format!(
-            "{key}: firewall marks need the kernel's IPVS; name an address and port instead"
-        ))),
-        ServiceKey::Address { port: 0, .. } => Err(unsupported(format!(
-            "{key}: a service on all ports needs the kernel's IPVS; name a port instead"
-        ))),
+        ServiceKey::Mark { .. } => Err(unsupported(
+            "firewall marks need the kernel's IPVS; name an address and port instead",
+        )),
+        ServiceKey::Address { port: 0, .. } => Err(unsupported(
+            "a service on all ports needs the kernel's IPVS; name a port instead",
+        )),
         ServiceKey::Address {
             protocol,
             address,
@@ -373,9 +374,7 @@ fn endpoint(key: &ServiceKey) -> Result<Endpoint, Refusal> {
                 ipvs_netlink::Protocol::Tcp => Protocol::Tcp,
                 ipvs_netlink::Protocol::Udp => Protocol::Udp,
                 _ => {
-                    return Err(unsupported(format!(
-                        "{key}: only TCP and UDP are balanced in userspace"
-                    )));
+                    return Err(unsupported("only TCP and UDP are balanced in userspace"));
                 }
             };
             Ok(Endpoint {
