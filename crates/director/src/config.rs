@@ -85,6 +85,12 @@ impl ConfigSource {
                 text.push_str(" - ");
                 text.push_str(help);
             }
+            if let Some(suggestion) = &diagnostic.suggestion
+                && !suggestion.replacement.trim().is_empty()
+            {
+                let replacement = suggestion.replacement.trim();
+                text.push_str(&format!(" - suggestion: `{replacement}`"));
+            }
             Problem {
                 severity: diagnostic.severity,
                 text,
@@ -157,6 +163,22 @@ mod tests {
                 .text
                 .contains("/nonexistent/keepalived.conf")
         );
+    }
+
+    #[test]
+    fn a_problem_comes_with_its_line_and_a_suggestion() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keepalived.conf");
+        std::fs::write(&path, "global_defs {\n  lvs_flsh\n}\n").unwrap();
+        let source = ConfigSource {
+            path: path.clone(),
+            config_id: String::new(),
+            check_includes: false,
+        };
+        let text = &source.load().problems[0].text;
+        let start = format!("({}: Line 2) ", path.display());
+        assert!(text.starts_with(&start), "{text}");
+        assert!(text.ends_with(" - suggestion: `lvs_flush`"), "{text}");
     }
 
     #[test]
