@@ -4,6 +4,19 @@ use std::io::Write;
 
 use crate::flags::{FLAGS, Flag, Meaning, Verb};
 
+/// What the usage says behind the options.
+const BEHIND: &str = "
+SERVICE is -t, -u, --sctp-service or -f with its value, SERVER the value of -r. The command comes
+first. Without a command: -L.
+
+Without --socket: the lvsd at $LVSD_SOCKET if that is set; else the first that answers of
+/run/lvsd/ipvs.sock, $XDG_RUNTIME_DIR/lvsd/ipvs.sock, /tmp/lvsd-UID/ipvs.sock; else the kernel.
+Called by the name ipvsadm: the kernel first.
+
+Exit status: 0 done; 1 the service to be listed does not exist; 2 wrong usage, or no IPVS found;
+255 an option that is not known, no command, or IPVS refused.
+";
+
 /// The version of ipvsadm that scripts find.
 pub(crate) fn version(out: &mut impl Write, program: &[u8]) {
     let name = program
@@ -49,6 +62,7 @@ pub(crate) fn usage(out: &mut impl Write, program: &[u8]) {
         .for_each(|flag| line(out, flag));
     let names = "    --socket PATH";
     let _ = writeln!(out, "  {names:<36}talk to the lvsd that listens there");
+    let _ = out.write_all(BEHIND.as_bytes());
 }
 
 /// Whether a command line asks for nothing that needs IPVS.

@@ -10,6 +10,35 @@ use director::options::{DataplaneChoice, RunOptions};
 
 use crate::check::Check;
 
+/// What follows the options of `lvsd` and `lvsd run`.
+const AFTER_HELP: &str = "\
+Examples:
+  lvsd demo --load                       see it work: needs no root and no configuration
+  lvsd check keepalived.conf             every problem of a file in one run
+  lvsd -n -l -f keepalived.conf          run in the foreground, log to the terminal
+  lvsd status                            services, servers, what the checks said last
+  kill -HUP $(cat /run/lvsd/lvsd.pid)    a new configuration, refused if it has an error
+
+The run folder, with sockets and pid files, is --run-dir, else /run/lvsd for root, else
+$XDG_RUNTIME_DIR/lvsd, else /tmp/lvsd-UID.
+
+Exit status:
+  0   was asked to stop, runs in the background now, or runs already
+  1   cannot run here, or the command line is wrong; with -t: the configuration has an error
+  4   the run folder or a pid file cannot be written
+  6   the configuration file cannot be read
+  70  a fault in the program";
+
+/// What follows the options of `lvsd status`.
+const AFTER_STATUS: &str = "\
+Examples:
+  lvsd status
+  lvsd status --json | jq '.services[].servers[] | select(.up | not) | .name'
+
+Exit status:
+  0  the director has answered, whatever it said about its services
+  1  no director answers in the run folder, or the command line is wrong";
+
 /// Load-balancing director: reads keepalived.conf, checks servers, balances traffic.
 #[derive(Debug, Parser)]
 #[command(
@@ -17,7 +46,8 @@ use crate::check::Check;
     disable_version_flag = true,
     disable_help_flag = true,
     args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true
+    subcommand_negates_reqs = true,
+    after_help = AFTER_HELP
 )]
 pub(crate) struct Cli {
     /// What to do; without a command, run.
@@ -36,10 +66,12 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the director (the default).
+    #[command(after_help = AFTER_HELP)]
     Run(Box<Run>),
     /// Show services, servers and checks of a running director.
+    #[command(after_help = AFTER_STATUS)]
     Status(Status),
-    /// Say what is wrong with configuration files; exit 0 unless there is an error, then 1.
+    /// Say what is wrong with configuration files.
     Check(Check),
     /// Show a director at work on this machine: three web servers, one of which fails and comes back.
     Demo(crate::demo::DemoArgs),
@@ -122,7 +154,7 @@ pub(crate) struct Run {
     /// Print the number of a signal and exit: STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON, TDUMP.
     #[arg(long, value_name = "NAME")]
     pub(crate) signum: Option<String>,
-    /// Folder of the sockets and pid files.
+    /// Folder of the sockets and pid files; made if it is missing.
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
     /// Who carries the traffic: auto, kernel, userspace.

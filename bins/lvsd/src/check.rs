@@ -11,6 +11,17 @@ use kconf_parser::{Analysis, DiskLoader, Options, analyze, render};
 
 /// Flags of `lvsd check`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The findings go to standard output, the count at the end to standard error.
+
+Examples:
+  lvsd check keepalived.conf
+  lvsd check --format short sites/*.conf
+  lvsd check --format json keepalived.conf | jq '.diagnostics[].message'
+
+Exit status:
+  0  nothing, or only warnings
+  1  an error in some file, or a file that cannot be read, or the command line is wrong")]
 pub(crate) struct Check {
     /// Configuration files; each is checked for itself, with all that it includes.
     #[arg(required = true, value_name = "FILE")]

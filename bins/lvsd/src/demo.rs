@@ -39,6 +39,15 @@ const INTERRUPTED: u8 = 130;
 
 /// Shows a director at work on this machine: no root, no kernel IPVS, nothing but loopback.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  lvsd demo                        until Ctrl-C; send requests yourself with curl
+  lvsd demo --load --seconds 30    requests spread by weight, a failure, a recovery, a summary
+
+Exit status:
+  0    everything went as promised
+  1    something did not, or the demo could not be started
+  130  interrupted before the whole story was told")]
 pub(crate) struct DemoArgs {
     /// Send requests through the balancer and compare how they spread with the weights
     #[arg(long)]

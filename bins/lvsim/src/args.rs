@@ -6,7 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Replays load-balancing decisions recorded from a Linux kernel's IPVS.
 #[derive(Debug, Parser)]
-#[command(name = "lvsim", version, arg_required_else_help = true)]
+#[command(
+    name = "lvsim",
+    version,
+    arg_required_else_help = true,
+    after_help = "`lvsim replay --help` has examples and the exit statuses."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -1,5 +1,5 @@
 //! What lvskit's tests share: skips that are counted, free ports, waiting for a condition, child
-//! processes that end with the test, and real nginx servers.
+//! processes that end with the test, real nginx servers, and manual pages against help texts.
 //!
 //! For tests only: everything here panics when it cannot do its work, because a test that cannot
 //! get its surroundings has failed.
@@ -12,8 +12,10 @@
 //! # Modules
 //!
 //! - [`process`]: children that are ended, and waited for, when the test lets go of them.
+//! - [`manual`]: manual pages held against the help of their programs.
 //! - [`nginx`]: a real nginx on loopback, with what a check needs to see.
 
+pub mod manual;
 pub mod nginx;
 pub mod process;
 
