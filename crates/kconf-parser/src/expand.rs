@@ -34,7 +34,7 @@ const MAX_EXPANDED_LINE: usize = 64 << 10;
 const MAX_MADE: usize = 64 << 20;
 
 /// Most steps of expansion: uses of names and rounds of repetitions.
-const MAX_STEPS: usize = 2_000_000;
+const MAX_STEPS: usize = 300_000;
 
 /// Reads a file and all that it includes.
 pub(crate) fn expand(
@@ -276,10 +276,16 @@ impl Expander<'_> {
             }
         };
         let rest = whole.tail(repetition.rest);
-        for round in 0..repetition.rounds.count() {
+        let rounds = repetition.rounds.count();
+        let left = MAX_STEPS.saturating_sub(self.steps);
+        if usize::try_from(rounds).is_ok_and(|rounds| rounds > left) {
+            let message = format!("{rounds} rounds are more than can be expanded");
+            self.exhaust(line, &message);
+            return true;
+        }
+        for round in 0..rounds {
             self.steps += 1;
-            if self.exhausted || self.steps > MAX_STEPS {
-                self.exhaust(line, "the repetition has too many rounds");
+            if self.exhausted {
                 break;
             }
             if round > 0 {

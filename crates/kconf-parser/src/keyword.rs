@@ -98,6 +98,8 @@ pub enum Shape {
     OptWords { max: usize },
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// One of these words, in any case of letters.
+    AnyCase(&'static [&'static str]),
     /// Perhaps one of these words.
     OptChoice(&'static [&'static str]),
     /// An IP address.

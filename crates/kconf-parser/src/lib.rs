@@ -8,6 +8,56 @@
 //!
 //! It refuses to act: it opens no socket, looks at no interface, runs no script and reads no
 //! clock. Files come through [`FileLoader`], so that a caller can check text that is on no disk.
+//! It does not decide whether to go on with a configuration that has errors, either.
+//!
+//! ```
+//! use std::path::Path;
+//! use kconf_parser::{MemoryLoader, Options, Severity, analyze};
+//!
+//! let text = "
+//! virtual_server 192.0.2.10 80 {
+//!     lb_algo wrr
+//!     lb_kind NAT
+//!     protocol TCP
+//!     real_server 10.0.0.1 8080 {
+//!         wieght 5
+//!         TCP_CHECK {
+//!             connect_timeout 3
+//!         }
+//!     }
+//! }
+//! ";
+//! let path = Path::new("/etc/keepalived/keepalived.conf");
+//! let loader = MemoryLoader::default().with(path, text);
+//! let analysis = analyze(path, &Options::default(), &loader);
+//!
+//! // One statement is wrong, and the suggestion says what was meant ...
+//! let [problem] = analysis.diagnostics.as_slice() else { panic!("one problem") };
+//! assert_eq!(problem.severity, Severity::Error);
+//! assert_eq!(analysis.sources.location(problem.primary.place).line, 7);
+//! assert_eq!(problem.suggestion.as_ref().unwrap().replacement, "weight");
+//! // ... and everything else is there, defaults included.
+//! let server = &analysis.config.services[0].real_servers[0];
+//! assert_eq!(server.weight, 1);
+//! assert_eq!(server.checks[0].retry, 1);
+//! ```
+//!
+//! # Modules, in the order that text goes through them
+//!
+//! | module | from | to |
+//! |---|---|---|
+//! | [`loader`] | paths and patterns | bytes |
+//! | `expand` (`include`, `conditional`, `substitute`, `mapped`) | files | one text, in [`source`] |
+//! | [`tree`] (`grammar.pest`) | text | words, statements, blocks; lost braces put back |
+//! | `reader` (`value`, [`keyword`], `suggest`) | tree | [`ast`], as written |
+//! | `resolve` | as written | [`config`], as meant |
+//! | [`diagnostic`] (`report`), [`render`] | what is wrong | snippets, lines, JSON |
+//!
+//! # Design
+//!
+//! Every stage is total: it takes anything, returns what can be used, and reports the rest. No
+//! stage knows the next one. Positions are byte offsets from the first stage to the last and
+//! become lines and columns only when somebody is told.
 
 // The code that pest generates without its default features names it.
 extern crate alloc;

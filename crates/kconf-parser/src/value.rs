@@ -233,6 +233,10 @@ pub(crate) fn read(keyword: &'static Keyword, args: &mut Args<'_, '_>) -> Option
             let word = args.required("a value")?;
             choice(args, word, choices, false).map(Value::Choice)
         }
+        Shape::AnyCase(choices) => {
+            let word = args.required("a value")?;
+            choice(args, word, choices, true).map(Value::Choice)
+        }
         Shape::OptChoice(choices) => match args.next() {
             Some(word) => choice(args, word, choices, false).map(Value::Choice),
             None => Some(Value::None),

@@ -277,7 +277,7 @@ pub(super) const MISC_CHECK: &[Keyword] = &[
 pub(super) const DNS_CHECK: &[Keyword] = &[
     k(
         "type",
-        Shape::Choice(&[
+        Shape::AnyCase(&[
             "A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA", "RRSIG", "DNSKEY",
         ]),
         "SOA",
@@ -409,7 +409,7 @@ pub(super) const TIMING: &[Keyword] = &[
         "delay_before_retry",
         Shape::Decimal {
             min: 0,
-            max: 4_294_967_295,
+            max: 4_294_967_295_000_000,
         },
         "inherited; 1, HTTP/SSL 3, DNS delay_loop",
         "Wait between those tries",
@@ -418,7 +418,7 @@ pub(super) const TIMING: &[Keyword] = &[
         "warmup",
         Shape::Decimal {
             min: 0,
-            max: 4_294_967_295,
+            max: 4_294_967_295_000_000,
         },
         "delay_loop",
         "Maximum random delay of the first check",
@@ -427,7 +427,7 @@ pub(super) const TIMING: &[Keyword] = &[
         "delay_loop",
         Shape::Decimal {
             min: 1,
-            max: 4_294_967_295,
+            max: 4_294_967_295_000_000,
         },
         "real server value",
         "Time between checks",

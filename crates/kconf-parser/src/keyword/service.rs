@@ -192,7 +192,7 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
         "delay_before_retry",
         Shape::Decimal {
             min: 0,
-            max: 4_294_967_295,
+            max: 4_294_967_295_000_000,
         },
         "by checker: 1, HTTP/SSL 3, DNS delay_loop",
         "Wait between those tries",
@@ -201,7 +201,7 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
         "warmup",
         Shape::Decimal {
             min: 0,
-            max: 4_294_967_295,
+            max: 4_294_967_295_000_000,
         },
         "delay_loop",
         "Maximum random delay of the first check",
@@ -210,7 +210,7 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
         "delay_loop",
         Shape::Decimal {
             min: 1,
-            max: 4_294_967_295,
+            max: 4_294_967_295_000_000,
         },
         "60",
         "Time between checks",
@@ -326,7 +326,7 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
         "delay_before_retry",
         Shape::Decimal {
             min: 0,
-            max: 4_294_967_295,
+            max: 4_294_967_295_000_000,
         },
         "by checker: 1, HTTP/SSL 3, DNS delay_loop",
         "Wait between those tries",
@@ -335,7 +335,7 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
         "warmup",
         Shape::Decimal {
             min: 0,
-            max: 4_294_967_295,
+            max: 4_294_967_295_000_000,
         },
         "delay_loop",
         "Maximum random delay of the first check",
@@ -344,7 +344,7 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
         "delay_loop",
         Shape::Decimal {
             min: 1,
-            max: 4_294_967_295,
+            max: 4_294_967_295_000_000,
         },
         "virtual server value",
         "Time between checks",

@@ -1,6 +1,6 @@
 //! The checkers of a real server, with what they inherit.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::ast::{Block, Value};
@@ -32,7 +32,7 @@ pub(super) fn checks(
 
 /// Fills in what is common to all kinds.
 fn check(
-    context: &Context<'_, '_>,
+    context: &mut Context<'_, '_>,
     levels: [&Block; 3],
     address: SocketAddr,
     kind: CheckKind,
@@ -51,6 +51,7 @@ fn check(
         _ => None,
     };
     let ip = block.address("connect_ip").unwrap_or_else(|| address.ip());
+    let local = bind_address(context, block, ip);
     Check {
         kind,
         target: SocketAddr::new(
@@ -58,7 +59,7 @@ fn check(
             port(block, "connect_port").unwrap_or_else(|| address.port()),
         ),
         bind: BindTo {
-            address: block.address("bindto"),
+            address: local,
             port: port(block, "bind_port"),
             interface: block.word("bind_if").map(|word| context.text(word)),
         },
@@ -76,6 +77,19 @@ fn check(
             .bool("log_all_failures")
             .unwrap_or(context.globals.checker_log_all_failures),
     }
+}
+
+/// The local address, which must be of the family of the other end.
+fn bind_address(context: &mut Context<'_, '_>, block: &Block, ip: IpAddr) -> Option<IpAddr> {
+    let local = block.address("bindto")?;
+    if local.is_ipv4() == ip.is_ipv4() {
+        return Some(local);
+    }
+    let span = block.setting("bindto")?.span;
+    let message = format!("`bindto` is ignored: {local} cannot reach {ip}, of another family");
+    let diagnostic = context.report.error(Code::FamilyMismatch, span, message);
+    context.report.push(diagnostic);
+    None
 }
 
 fn port(block: &Block, keyword: &str) -> Option<u16> {

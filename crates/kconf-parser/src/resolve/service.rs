@@ -356,14 +356,18 @@ fn granularity(context: &mut Context<'_, '_>, block: &Block, place: &Where) -> O
 fn engine(context: &mut Context<'_, '_>, block: &Block, protocol: Protocol) -> Option<String> {
     let setting = block.setting("persistence_engine")?;
     let name = context.text(block.word("persistence_engine")?);
-    let message = match (name.as_str(), protocol) {
+    let code = Code::BadPersistenceEngine;
+    let diagnostic = match (name.as_str(), protocol) {
         ("sip", Protocol::Udp) => return Some(name),
-        ("sip", _) => "the persistence engine sip needs UDP; the line is ignored",
-        _ => "the only persistence engine is sip; the line is ignored",
+        ("sip", _) => {
+            let message = "the persistence engine sip needs UDP; the line is ignored";
+            context.report.error(code, setting.span, message)
+        }
+        _ => {
+            let message = "the only persistence engine is sip; the line is ignored";
+            context.report.warning(code, setting.span, message)
+        }
     };
-    let diagnostic = context
-        .report
-        .error(Code::BadPersistenceEngine, setting.span, message);
     context.report.push(diagnostic);
     None
 }

@@ -121,10 +121,14 @@ pub(super) fn netmask(args: &mut Args<'_, '_>) -> Option<Granularity> {
     let text = args.text(word);
     if let Ok(mask) = text.parse::<Ipv4Addr>() {
         let bits = u32::from(mask);
-        if bits != 0 && bits.leading_ones() + bits.trailing_zeros() == 32 {
-            return Some(Granularity::Mask(mask));
+        if bits.leading_ones() + bits.trailing_zeros() < 32 {
+            let message = format!("`{text}` has ones behind zeros, which is unusual for a netmask");
+            let diagnostic = args.report.warning(Code::BadAddress, word.outer(), message);
+            args.report.push(diagnostic);
         }
-    } else if let Ok(prefix @ 1..=128) = text.parse::<u8>() {
+        return Some(Granularity::Mask(mask));
+    }
+    if let Ok(prefix @ 1..=128) = text.parse::<u8>() {
         return Some(Granularity::Prefix(prefix));
     }
     let message = format!("`{text}` is not a netmask");

@@ -34,6 +34,12 @@ pub(super) fn digest(args: &mut Args<'_, '_>) -> Option<[u8; 16]> {
 
 /// Status codes and ranges.
 pub(super) fn status_codes(args: &mut Args<'_, '_>) -> Option<Vec<StatusRange>> {
+    if args.peek().is_none() {
+        let message = "`status_code` needs a status code or range; the usual ones stay";
+        let place = args.keyword.outer();
+        let diagnostic = args.report.warning(Code::MissingValue, place, message);
+        return args.wrong(diagnostic);
+    }
     let first = args.required("a status code or range")?;
     let mut ranges = Vec::new();
     let mut next = Some(first);

@@ -1,0 +1,114 @@
+//! `lvsd check` and `lvsd -t`: output, exit status and streams.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const GOOD: &str = "virtual_server 127.0.0.1 8080 {\n    protocol TCP\n    lb_algo rr\n    \
+                    lb_kind NAT\n    real_server 127.0.0.1 8081 {\n    }\n}\n";
+
+fn lvsd(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lvsd"));
+    command
+        .current_dir(folder)
+        .args(args)
+        .output()
+        .expect("lvsd runs")
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("a file");
+    write("good.conf", GOOD);
+    write("warned.conf", &GOOD.replace("lb_algo rr", "lb_algo rr wrr"));
+    write("bad.conf", &GOOD.replace("lb_algo", "lb_alog"));
+    folder
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn warnings_pass_and_errors_fail() {
+    let folder = folder();
+    for (files, code, summary) in [
+        (&["good.conf"][..], 0, "0 errors, 0 warnings in 1 file\n"),
+        (&["warned.conf"], 0, "0 errors, 1 warning in 1 file\n"),
+        (&["bad.conf"], 1, "1 error, 1 warning in 1 file\n"),
+        (&["missing.conf"], 1, "1 error, 0 warnings in 1 file\n"),
+        (
+            &["good.conf", "warned.conf", "bad.conf"],
+            1,
+            "1 error, 2 warnings in 3 files\n",
+        ),
+    ] {
+        let args = [&["check"], files].concat();
+        let output = lvsd(folder.path(), &args);
+        assert_eq!(output.status.code(), Some(code), "{files:?}");
+        assert_eq!(text(&output.stderr), summary, "{files:?}");
+    }
+}
+
+#[test]
+fn people_see_the_line_and_what_was_meant() {
+    let folder = folder();
+    let output = lvsd(folder.path(), &["check", "bad.conf"]);
+    let found = text(&output.stdout);
+    assert!(found.contains("error[KC0017]: unknown keyword `lb_alog` in `virtual_server`"));
+    assert!(found.contains("--> bad.conf:3:5"), "{found}");
+    assert!(found.contains("^^^^^^^ did you mean `lb_algo`?"), "{found}");
+    assert!(!found.contains('\u{1b}'), "colours belong on terminals");
+}
+
+#[test]
+fn programs_get_one_document() {
+    let folder = folder();
+    let output = lvsd(
+        folder.path(),
+        &["check", "--format", "json", "good.conf", "bad.conf"],
+    );
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(document["errors"], 1);
+    let found = document["diagnostics"].as_array().expect("a list");
+    let typo = found
+        .iter()
+        .find(|found| found["code"] == "KC0017")
+        .expect("the typo");
+    assert_eq!(typo["file"], "bad.conf");
+    assert_eq!((&typo["line"], &typo["column"]), (&3.into(), &5.into()));
+    assert_eq!(
+        (&typo["end_line"], &typo["end_column"]),
+        (&3.into(), &12.into())
+    );
+    assert_eq!(typo["severity"], "error");
+    assert_eq!(typo["suggestion"]["replacement"], "lb_algo");
+}
+
+#[test]
+fn a_test_prints_to_standard_error_or_to_a_file() {
+    let folder = folder();
+    let output = lvsd(folder.path(), &["-t", "-f", "bad.conf"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).is_empty());
+    assert!(text(&output.stderr).contains("lb_alog"));
+
+    let output = lvsd(folder.path(), &["-tlog.txt", "-f", "bad.conf"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).is_empty());
+    let log = fs::read_to_string(folder.path().join("log.txt")).expect("the log");
+    assert!(log.contains("lb_alog"));
+
+    assert_eq!(
+        lvsd(folder.path(), &["-t", "-f", "warned.conf"])
+            .status
+            .code(),
+        Some(0)
+    );
+    assert_eq!(
+        lvsd(folder.path(), &["-t", "-f", "missing.conf"])
+            .status
+            .code(),
+        Some(1)
+    );
+}
