@@ -31,7 +31,7 @@ fn every_recorded_case_comes_out_the_same() {
         })
         .collect();
     names.sort();
-    assert!(names.len() >= 37, "only {} cases", names.len());
+    assert!(names.len() >= 43, "only {} cases", names.len());
     let mut wrong = String::new();
     for case in &names {
         let expected = fs::read_to_string(case.with_extension("out")).unwrap();
@@ -99,7 +99,7 @@ impl Case {
             }
         }
         for state in ["-Sn", "-Ln --thresholds", "-Ln --timeout", "-L --daemon"] {
-            let output = self.tool("", &state.split(' ').collect::<Vec<_>>(), b"");
+            let output = self.tool("", &split(state), b"");
             out += &format!("state {state}\n");
             out += &indent("  | ", &output.stdout);
         }
@@ -133,8 +133,8 @@ impl Case {
     }
 
     fn invoke(&mut self, line: &str, input: &str) -> String {
-        let mut words: Vec<&str> = line.split_ascii_whitespace().collect();
-        let suffix = match words.remove(0) {
+        let mut words = split(line);
+        let suffix = match words.remove(0).as_str() {
             "@" => "",
             "@save" => "-save",
             "@restore" => "-restore",
@@ -169,7 +169,7 @@ impl Case {
             .replace("| tool v", "| @ v")
     }
 
-    fn tool(&self, suffix: &str, arguments: &[&str], stdin: &[u8]) -> std::process::Output {
+    fn tool(&self, suffix: &str, arguments: &[String], stdin: &[u8]) -> std::process::Output {
         let mut tool = self.tool.clone().into_os_string();
         tool.push(suffix);
         let mut child = Command::new(tool)
@@ -185,6 +185,25 @@ impl Case {
         let _ = child.stdin.take().unwrap().write_all(stdin);
         child.wait_with_output().unwrap()
     }
+}
+
+/// Words as a shell splits them; of its quoting only apostrophes.
+fn split(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    for letter in line.chars() {
+        match letter {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            ' ' if !quoted => words.extend(word.take()),
+            letter => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 fn indent(prefix: &str, bytes: &[u8]) -> String {
