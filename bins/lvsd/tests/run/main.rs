@@ -6,6 +6,7 @@ mod load;
 
 mod dying;
 mod failing;
+mod kernel;
 mod reloading;
 mod serving;
 mod status;
