@@ -7,6 +7,9 @@
 //! all of them. The rest goes through [`Mapped`], which knows for every byte where it came from.
 //! Everything that could grow has a limit; reaching it is one diagnostic, not a slow machine.
 
+mod files;
+mod names;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -15,11 +18,13 @@ use std::sync::Arc;
 use crate::analysis::Options;
 use crate::conditional::{Condition, condition};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::include::{self, Checks};
-use crate::loader::{FileLoader, LoadError};
+use crate::include::Checks;
+use crate::loader::FileLoader;
 use crate::mapped::Mapped;
 use crate::source::{FileId, Place, SourceMap};
-use crate::substitute::{comment_start, definition, is_quoted, next_use, repetition};
+use crate::substitute::{comment_start, definition, next_use, repetition};
+
+use self::files::unreadable;
 
 /// Longest line that keepalived reads, in bytes.
 const MAX_LINE: usize = 1023;
@@ -344,276 +349,6 @@ impl Expander<'_> {
         );
     }
 
-    /// `$NAME = VALUE`, which is no definition: reports it and takes the line out.
-    fn blank_before_equals(&mut self, line: &Mapped) -> bool {
-        let text = line.text();
-        let Some(used) = next_use(text, 0).filter(|used| used.args.is_empty()) else {
-            return false;
-        };
-        let before = text.get(..used.range.start).unwrap_or_default();
-        let behind = text.get(used.range.end..).unwrap_or_default();
-        if !before.trim().is_empty() || !behind.trim_start().starts_with('=') {
-            return false;
-        }
-        let blanks = behind.len() - behind.trim_start().len();
-        let gap = line.place(used.range.end..used.range.end + blanks);
-        let message = "no blank may stand before the `=` of a definition";
-        let place = line.place(used.range.start..text.trim_end().len());
-        let diagnostic = Diagnostic::error(Code::BadValue, place, message);
-        self.diagnostics.push(diagnostic.suggest(gap, ""));
-        true
-    }
-
-    /// Replaces every use of a known name; `None` if there is none. Several lines if the value
-    /// has several.
-    fn substitute(&mut self, line: &Mapped) -> Option<Vec<Mapped>> {
-        let text = line.text();
-        let mut used = next_use(text, 0);
-        used.as_ref()?;
-        let mut made = vec![Mapped::default()];
-        let (mut copied, mut changed) = (0, false);
-        while let Some(found) = used {
-            let next = next_use(text, found.range.end);
-            let name = text.get(found.name.clone()).unwrap_or_default();
-            let args = text.get(found.args.clone()).unwrap_or_default();
-            let place = line.place(found.range.clone());
-            let quoted = is_quoted(text, found.range.start);
-            let value = self.value(name, args, quoted);
-            let Some((lines, defined)) = value else {
-                changed |= self.undefined(line, &found.range, &mut made, &mut copied);
-                used = next;
-                continue;
-            };
-            self.steps += 1;
-            if self.steps > MAX_STEPS {
-                self.exhaust(line, "definitions are used too often");
-                return Some(Vec::new());
-            }
-            changed = true;
-            for (index, value) in lines.iter().enumerate() {
-                if index > 0 {
-                    made.push(Mapped::default());
-                }
-                if let Some(last) = made.last_mut() {
-                    if index == 0 {
-                        last.push_part(line, copied..found.range.start);
-                    }
-                    last.push(value, place, defined);
-                }
-            }
-            copied = found.range.end;
-            used = next;
-        }
-        if let Some(last) = made.last_mut() {
-            last.push_part(line, copied..text.len());
-        }
-        changed.then_some(made)
-    }
-
-    /// Replaces names on one line, without a word about those that are not known.
-    fn substitute_known(&self, line: &Mapped) -> Mapped {
-        replace(line, |name| {
-            self.definitions
-                .get(name)?
-                .lines
-                .first()
-                .map(|line| &**line)
-        })
-    }
-
-    /// The value of a name, built-in ones first.
-    fn value(
-        &mut self,
-        name: &str,
-        args: &str,
-        quoted: bool,
-    ) -> Option<(Vec<Arc<str>>, Option<Place>)> {
-        let literal = |sign: &str| {
-            if quoted {
-                sign.to_owned()
-            } else {
-                format!("\\{sign}")
-            }
-        };
-        let made = match name {
-            "_PWD" => {
-                let directory = self.stack.last().and_then(|path| path.parent());
-                let directory = directory.unwrap_or_else(|| Path::new(""));
-                match directory.as_os_str().is_empty() {
-                    true => ".".to_owned(),
-                    false => directory.to_string_lossy().into_owned(),
-                }
-            }
-            "_INSTANCE" => self.options.config_id.clone(),
-            "_ENV" => self.options.environment.get(args.trim())?.clone(),
-            "_HASH" => literal("#"),
-            "_BANG" => literal("!"),
-            "_RANDOM" => self.random_number(args)?.to_string(),
-            _ => {
-                let known = self.definitions.get(name)?;
-                return Some((known.lines.clone(), Some(known.place)));
-            }
-        };
-        Some((vec![made.into()], None))
-    }
-
-    /// A number between the bounds, both included, 0 and 32767 by default.
-    fn random_number(&mut self, args: &str) -> Option<u64> {
-        let mut bounds = args.split_ascii_whitespace().map(str::parse::<u32>);
-        let low = u64::from(bounds.next().unwrap_or(Ok(0)).ok()?);
-        let high = u64::from(bounds.next().unwrap_or(Ok(32_767)).ok()?);
-        let width = high.checked_sub(low)? + 1;
-        // SplitMix64: small, and the same on every machine.
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Some(low + (mixed ^ (mixed >> 31)) % width)
-    }
-
-    /// A name that nothing defines stays as text. In braces it loses them, lest they be taken
-    /// for a block; true then.
-    fn undefined(
-        &mut self,
-        line: &Mapped,
-        range: &Range<usize>,
-        made: &mut [Mapped],
-        copied: &mut usize,
-    ) -> bool {
-        let text = line.text();
-        let used = text.get(range.clone()).unwrap_or_default();
-        let braced = used.starts_with("${");
-        let before = text.get(..range.start).unwrap_or_default();
-        let word_start = before.is_empty() || before.ends_with([' ', '\t', '"', '\'']);
-        if braced || word_start {
-            let place = line.place(range.clone());
-            let message = format!("nothing defines `{used}`, so it stays as it is");
-            let help = "a definition is a line `$NAME=VALUE` above its use";
-            let code = Code::UndefinedName;
-            // A line is looked at again after other names in it were replaced.
-            let same = |old: &Diagnostic| old.code == code && old.primary.place == place;
-            if !self.diagnostics.iter().rev().take(16).any(same) {
-                self.diagnostics
-                    .push(Diagnostic::warning(code, place, message).help(help));
-            }
-        }
-        let Some(last) = made.last_mut().filter(|_| braced) else {
-            return false;
-        };
-        last.push_part(line, *copied..range.start);
-        let bare = used.replace(['{', '}'], "");
-        last.push(&bare, line.place(range.clone()), None);
-        *copied = range.end;
-        true
-    }
-
-    /// Reads the files that an include line asks for.
-    fn include(&mut self, line: &Mapped, word: &str, checks: Checks) {
-        let text = line.text();
-        let start = text.len() - text.trim_start().len() + word.len();
-        let pattern = text.get(start..).unwrap_or_default().trim();
-        let start = start
-            + text
-                .get(start..)
-                .and_then(|rest| rest.find(pattern))
-                .unwrap_or(0);
-        let place = line.place(start..start + pattern.len());
-        let pattern = pattern.trim_matches('"');
-        if pattern.is_empty() {
-            let message = format!("`{word}` needs the name of a file");
-            self.diagnostics
-                .push(Diagnostic::error(Code::MissingValue, place, message));
-            return;
-        }
-        let directory = self
-            .stack
-            .last()
-            .and_then(|path| path.parent())
-            .map(Path::to_owned);
-        let found = include::find(pattern, &directory.unwrap_or_default(), self.loader);
-        let any = found
-            .iter()
-            .any(|alternative| !alternative.paths.is_empty());
-        for alternative in &found {
-            if alternative.paths.is_empty() {
-                let insists = match alternative.wildcard {
-                    true => checks.wildcard && !any || checks.brace && found.len() > 1,
-                    false => checks.matched && !any || checks.brace && found.len() > 1,
-                };
-                self.no_match(
-                    &alternative.pattern,
-                    alternative.wildcard || any,
-                    insists,
-                    place,
-                );
-            }
-            for path in &alternative.paths {
-                self.include_file(path, checks, place);
-            }
-        }
-    }
-
-    fn no_match(&mut self, pattern: &str, may_be_empty: bool, insists: bool, place: Place) {
-        let message = format!("no file matches `{pattern}`");
-        let code = Code::IncludeNoMatch;
-        if insists {
-            self.diagnostics
-                .push(Diagnostic::error(code, place, message));
-        } else if !may_be_empty {
-            let help = "keepalived goes on without a word; use `includem` to make it fail";
-            self.diagnostics
-                .push(Diagnostic::warning(code, place, message).help(help));
-        }
-    }
-
-    fn include_file(&mut self, path: &Path, checks: Checks, place: Place) {
-        let reason = if self.stack.iter().any(|open| open == path) {
-            Some("includes itself")
-        } else if self.stack.len() >= include::MAX_DEPTH {
-            Some("is included too deeply")
-        } else if self.sources.files().len() >= include::MAX_FILES {
-            Some("is one file too many")
-        } else {
-            None
-        };
-        if let Some(reason) = reason {
-            let message = format!("`{}` {reason}", path.display());
-            self.diagnostics
-                .push(Diagnostic::error(Code::IncludeLoop, place, message));
-            return;
-        }
-        if let Some(file) = self.known.get(path).copied() {
-            // Text that is read again and again is a limit, too.
-            let length = self.sources.file(file).map_or(0, |file| file.text().len());
-            if self.sources.text().len() + length <= include::MAX_TEXT {
-                self.read(file, path);
-                return;
-            }
-        }
-        match self.loader.read(path) {
-            Ok(bytes) if self.sources.text().len() + bytes.len() > include::MAX_TEXT => {
-                let message = "the configuration is too large";
-                self.diagnostics
-                    .push(Diagnostic::error(Code::ExpansionLimit, place, message));
-            }
-            Ok(bytes) => {
-                let file = self.sources.add_file(path.to_owned(), to_text(&bytes));
-                self.known.insert(path.to_owned(), file);
-                self.read(file, path);
-            }
-            Err(error) => {
-                let severity = if checks.readable {
-                    Severity::Error
-                } else {
-                    Severity::Warning
-                };
-                let message = format!("`{}` is skipped: {error}", path.display());
-                self.diagnostics
-                    .push(unreadable(&error, severity, place, message));
-            }
-        }
-    }
-
     /// A line that would grow for ever is left out.
     fn too_deep(&mut self, line: &Mapped) {
         let place = line.place(0..line.text().len());
@@ -681,24 +416,6 @@ fn replace<'v>(line: &Mapped, value: impl Fn(&str) -> Option<&'v str>) -> Mapped
     }
     made.push_part(line, copied..text.len());
     made
-}
-
-fn unreadable(error: &LoadError, severity: Severity, place: Place, message: String) -> Diagnostic {
-    let code = match error {
-        LoadError::NotRegular | LoadError::Executable => Code::FileSkipped,
-        _ => Code::FileNotReadable,
-    };
-    let diagnostic = match severity {
-        Severity::Error => Diagnostic::error(code, place, message),
-        Severity::Warning => Diagnostic::warning(code, place, message),
-    };
-    match error {
-        LoadError::Executable => diagnostic.help(
-            "keepalived takes an executable file for a script and skips it; \
-             remove the execute bits with `chmod a-x`",
-        ),
-        _ => diagnostic,
-    }
 }
 
 /// Bytes that are not UTF-8 become U+FFFD; they can only be in comments and free text.

@@ -17,8 +17,8 @@ pub fn structure(data: &[u8]) {
     let (first, _) = tree::build(&text, &tokens, &KeywordTable);
     let printed = tree::print(&first, &text);
     let (second, problems) = tree::build(&printed, &tree::tokenize(&printed), &KeywordTable);
-    if stray(&first) || nested(&first) {
-        return; // `{` without a keyword, or a block that another tree would have repaired
+    if stray(&first) {
+        return; // a `{` without a keyword would take the statement before it
     }
     assert_eq!(problems, [], "in {printed:?}");
     assert!(
@@ -76,14 +76,6 @@ fn check_places(analysis: &Analysis, diagnostic: &Diagnostic) {
 fn stray(statements: &[Statement]) -> bool {
     any(statements, &|statement| {
         statement.keyword.outer().start == statement.keyword.outer().end
-    })
-}
-
-/// Whether a block stands where the builder would conclude that a brace is missing.
-fn nested(statements: &[Statement]) -> bool {
-    statements.iter().any(|statement| {
-        let block = statement.block.as_ref();
-        block.is_some_and(|block| any(&block.statements, &|inner| inner.block.is_some()))
     })
 }
 

@@ -11,6 +11,7 @@
 mod check;
 mod globals;
 mod group;
+mod real_server;
 mod service;
 mod vrrp;
 
