@@ -246,11 +246,14 @@ fn persistence_fails_over_and_moves() {
     let b = Server::start("B");
     let mut rig = Rig::new();
     let key = ServiceKey::tcp(free_address());
-    rig.table
-        .add_service(&persistent(key, Granularity::Host))
-        .expect("can be listened for");
+    // The scheduler alone would insist on B.
+    let wanted = VirtualService {
+        scheduler: "fo".parse().expect("a name"),
+        ..persistent(key, Granularity::Host)
+    };
+    rig.table.add_service(&wanted).expect("can be listened for");
     rig.destination(&key, a.address, 1);
-    rig.destination(&key, b.address, 1);
+    rig.destination(&key, b.address, 9);
     assert_eq!(sequence(&key, 2), "BB");
     let address = b.address;
     drop(b);

@@ -10,6 +10,7 @@ use std::{
 };
 
 use ipvs_netlink::ServiceKey;
+use lvs_proxy::ProxyConfig;
 use socket2::SockRef;
 
 use crate::support::{Connection, LIMIT, Rig, Server, address, has_ipv6};
@@ -18,8 +19,16 @@ const MIB: usize = 1024 * 1024;
 
 /// A service with one server that the test plays itself.
 fn with_listener() -> (Rig, ServiceKey, TcpListener) {
+    with_pipes(ProxyConfig::default().pipe_limit)
+}
+
+/// The same with so many pipes for splice(2); without any, everything is copied.
+fn with_pipes(pipe_limit: usize) -> (Rig, ServiceKey, TcpListener) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let mut rig = Rig::new();
+    let mut rig = Rig::with(ProxyConfig {
+        pipe_limit,
+        ..ProxyConfig::default()
+    });
     let key = rig.tcp("rr");
     rig.destination(&key, listener.local_addr().expect("bound"), 1);
     (rig, key, listener)
@@ -84,7 +93,16 @@ fn read_all(stream: &mut TcpStream) -> io::Result<(usize, u64)> {
 
 #[test]
 fn large_transfers_arrive_whole_in_both_directions_at_once() {
-    let (mut rig, key, listener) = with_listener();
+    large_transfers(256);
+}
+
+#[test]
+fn large_transfers_arrive_whole_without_pipes() {
+    large_transfers(0);
+}
+
+fn large_transfers(pipes: usize) {
+    let (mut rig, key, listener) = with_pipes(pipes);
     let (client, server) = connect(&key, &listener);
     let sizes = [24 * MIB, 17 * MIB + 3];
     let ends = [(client, sizes[0]), (server, sizes[1])].map(|(stream, size)| {
@@ -208,7 +226,16 @@ fn a_reset_comes_through_from_either_side() {
 
 #[test]
 fn a_slow_reader_slows_its_sender_and_nobody_else() {
-    let (_rig, key, listener) = with_listener();
+    slow_reader(256);
+}
+
+#[test]
+fn a_slow_reader_slows_its_sender_without_pipes_too() {
+    slow_reader(0);
+}
+
+fn slow_reader(pipes: usize) {
+    let (_rig, key, listener) = with_pipes(pipes);
     let (mut slow, mut sender) = connect(&key, &listener);
     SockRef::from(&slow)
         .set_recv_buffer_size(64 * 1024)
