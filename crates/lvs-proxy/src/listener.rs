@@ -210,7 +210,7 @@ mod tests {
             "{error}"
         );
         let error =
-            listen(endpoint(Protocol::Udp, "[2001:db8::77]:53"), 1, 16).expect_err("not ours");
+            listen(endpoint(Protocol::Udp, "[2001:db8::77]:8053"), 1, 16).expect_err("not ours");
         assert_eq!(error.errno(), Errno::EADDRNOTAVAIL);
     }
 
