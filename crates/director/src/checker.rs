@@ -25,6 +25,7 @@ use crate::engine::{Engine, Output};
 use crate::exit::Exit;
 use crate::message::{CheckerStart, FromChecker, ToChecker};
 use crate::notify::Runner;
+use crate::parent::with_sources;
 use crate::pidfile::PidFile;
 use crate::reconcile::{Action, News, Reconciler, Subject};
 use crate::role::Role;
@@ -121,7 +122,7 @@ async fn serve(
         return Exit::Software;
     }
     let _pid_file = PidFile::create(&start.pid_file)
-        .inspect_err(|error| warn!("{error}"))
+        .inspect_err(|error| warn!("{}", with_sources(error)))
         .ok();
     let (events, mut queue) = mpsc::unbounded_channel();
     let (replies, mut table_queue) = mpsc::unbounded_channel();
@@ -481,6 +482,12 @@ fn log_news(news: &News) {
         News::Refused { subject, reason } => {
             error!(
                 "{} cannot be served - {reason} - trying again",
+                name(subject)
+            );
+        }
+        News::NotRemoved { subject, reason } => {
+            error!(
+                "{} cannot be removed - {reason} - trying again",
                 name(subject)
             );
         }

@@ -50,6 +50,13 @@ pub enum News {
         /// What.
         subject: Subject,
     },
+    /// This cannot be taken out of the table, and will be tried again; told once until all works.
+    NotRemoved {
+        /// What.
+        subject: Subject,
+        /// The dataplane's reason.
+        reason: String,
+    },
     /// The dataplane does not answer; told once until it does.
     Lost {
         /// What is wrong.
@@ -97,6 +104,10 @@ pub struct Reconciler {
     busy: bool,
     dirty: bool,
     was_lost: bool,
+    /// The dataplane began anew while something was under way: its result tells of the one before.
+    outdated: bool,
+    /// The last commands failed in a way that nothing waits for, so trying again must not be hasty.
+    baffled: bool,
     /// What `believed` becomes when the commands under way have all worked, and the commands.
     target: Vec<ServiceRules>,
     commands: Vec<Command>,
@@ -117,6 +128,8 @@ impl Reconciler {
             busy: false,
             dirty: true,
             was_lost: false,
+            outdated: false,
+            baffled: false,
             target: Vec::new(),
             commands: Vec::new(),
             news: Vec::new(),
@@ -146,7 +159,9 @@ impl Reconciler {
     pub fn handle_table(&mut self, rules: Vec<ServiceRules>) {
         self.busy = false;
         self.believed = rules;
-        self.link = Link::Read;
+        if !std::mem::take(&mut self.outdated) {
+            self.link = Link::Read;
+        }
         self.dirty = true;
         if std::mem::take(&mut self.was_lost) {
             self.news.push(News::Found);
@@ -156,45 +171,54 @@ impl Reconciler {
     /// The commands were applied; these were refused, with their position among them.
     pub fn handle_applied(&mut self, now: Instant, failures: &[Failure]) {
         self.busy = false;
+        self.outdated = false;
         let commands = std::mem::take(&mut self.commands);
         let target = std::mem::take(&mut self.target);
         let mut failed = BTreeSet::new();
+        let mut is_baffling = false;
         for failure in failures {
             let Some(command) = commands.get(failure.index) else {
                 continue;
             };
+            let subject = subject(command);
+            failed.extend(subject);
+            let refused = &failure.refused;
             // Somebody else did it, or undid it: what is there will be read.
             if matches!(
-                failure.refused.reason(),
+                refused.reason(),
                 Reason::ServiceExists
                     | Reason::DestinationExists
                     | Reason::NoSuchDestination
                     | Reason::NoSuchService
             ) {
+                // What belongs into a service that was refused just now is no riddle.
+                let of_refused = matches!(subject, Some(Subject::Destination(key, _))
+                    if failed.contains(&Subject::Service(key)));
+                is_baffling |= !of_refused;
                 continue;
             }
-            if let Some(subject) = subject(command) {
-                let refused = &failure.refused;
-                let reason = refused.message.clone();
-                self.refuse(now, subject, reason.unwrap_or_else(|| refused.to_string()));
-                failed.insert(subject);
+            let reason = refused.message.clone();
+            let reason = reason.unwrap_or_else(|| refused.to_string());
+            match subject {
+                Some(subject) => self.refuse(now, subject, reason),
+                None => {
+                    is_baffling = true;
+                    if let (Some(subject), false) = (removed(command), self.baffled) {
+                        self.news.push(News::NotRemoved { subject, reason });
+                    }
+                }
             }
         }
-        // What was under trial and did not fail works.
-        let tried: Vec<Subject> = self
-            .refused
-            .iter()
-            .filter(|(subject, refused)| refused.retry_at.is_none() && !failed.contains(subject))
-            .map(|(subject, _)| *subject)
-            .collect();
-        for subject in tried {
-            self.refused.remove(&subject);
-            self.news.push(News::Accepted { subject });
-        }
+        self.accept_tried(&target, &failed);
+        let was_baffled = std::mem::replace(&mut self.baffled, is_baffling);
         if failures.is_empty() {
             self.believed = target;
         } else {
-            self.link = Link::Unread { at: None };
+            // What was refused waits by itself; the rest may end the same way at once, for ever.
+            let delay = (is_baffling && was_baffled).then_some(LINK_DELAY);
+            self.link = Link::Unread {
+                at: delay.and_then(|delay| now.checked_add(delay)),
+            };
         }
         let wished: BTreeSet<ServiceKey> =
             self.wished.iter().map(|rules| rules.service.key).collect();
@@ -212,11 +236,13 @@ impl Reconciler {
     /// The dataplane does not answer, or no longer.
     pub fn handle_lost(&mut self, now: Instant, reason: String) {
         self.busy = false;
+        let at = match std::mem::take(&mut self.outdated) {
+            true => None,
+            false => now.checked_add(LINK_DELAY),
+        };
         self.commands.clear();
         self.target.clear();
-        self.link = Link::Unread {
-            at: now.checked_add(LINK_DELAY),
-        };
+        self.link = Link::Unread { at };
         // What was under trial is tried again with the rest.
         for refused in self.refused.values_mut() {
             refused.retry_at.get_or_insert(now);
@@ -229,6 +255,7 @@ impl Reconciler {
     /// The dataplane is there anew: what is believed of its table is void.
     pub fn handle_ready(&mut self) {
         self.link = Link::Unread { at: None };
+        self.outdated = self.busy;
     }
 
     /// What to do now; `None` when nothing is to be done, or something is under way.
@@ -261,6 +288,7 @@ impl Reconciler {
         let target = self.possible(&actual);
         let commands = plan(&target, &actual);
         if commands.is_empty() {
+            self.accept_tried(&target, &BTreeSet::new());
             self.believed = target;
             return None;
         }
@@ -350,6 +378,21 @@ impl Reconciler {
         );
     }
 
+    /// What was under trial in `target` and did not fail works.
+    fn accept_tried(&mut self, target: &[ServiceRules], failed: &BTreeSet<Subject>) {
+        let present: HashSet<ServiceKey> = target.iter().map(|rules| rules.service.key).collect();
+        let news = &mut self.news;
+        self.refused.retain(|subject, refused| {
+            let (Subject::Service(key) | Subject::Destination(key, _)) = subject;
+            let works =
+                refused.retry_at.is_none() && present.contains(key) && !failed.contains(subject);
+            if works {
+                news.push(News::Accepted { subject: *subject });
+            }
+            !works
+        });
+    }
+
     /// The wish without what is refused and not yet due. A service that is in the table and refuses
     /// a change stays as it is.
     fn possible(&self, actual: &[ServiceRules]) -> Vec<ServiceRules> {
@@ -392,7 +435,7 @@ impl Reconciler {
     }
 }
 
-/// What a command is about; deletions are never refused for good.
+/// What a command would have in the table; deletions are tried again until they work.
 fn subject(command: &Command) -> Option<Subject> {
     match command {
         Command::AddService(service) | Command::EditService(service) => {
@@ -406,6 +449,18 @@ fn subject(command: &Command) -> Option<Subject> {
             service,
             destination,
         } => Some(Subject::Destination(*service, destination.key())),
+        _ => None,
+    }
+}
+
+/// What a command takes out of the table.
+fn removed(command: &Command) -> Option<Subject> {
+    match command {
+        Command::DeleteService(key) => Some(Subject::Service(*key)),
+        Command::DeleteDestination {
+            service,
+            destination,
+        } => Some(Subject::Destination(*service, *destination)),
         _ => None,
     }
 }

@@ -13,6 +13,8 @@ use super::*;
 struct Picky {
     services: BTreeSet<ServiceKey>,
     destinations: BTreeSet<DestinationKey>,
+    /// Nothing may be deleted.
+    clings: bool,
 }
 
 impl Dataplane for Picky {
@@ -22,6 +24,7 @@ impl Dataplane for Picky {
             Command::AddDestination { destination, .. } => {
                 self.destinations.contains(&destination.key())
             }
+            Command::DeleteDestination { .. } => self.clings,
             _ => false,
         };
         if refused {
@@ -247,6 +250,103 @@ fn a_refused_destination_leaves_its_service_to_the_others() {
     lab.reconciler.wish(vec![rules(1, &[(1, 1), (2, 7)])]);
     lab.work();
     assert_eq!(lab.table(), [rules(1, &[(2, 7)])]);
+}
+
+#[test]
+fn a_destination_does_not_work_because_its_service_is_refused() {
+    let mut lab = Lab::new();
+    lab.refuse(|picky| {
+        picky.destinations.insert(destination(1, 1).key());
+    });
+    lab.reconciler.wish(vec![rules(1, &[(1, 1)])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    // The dataplane begins anew, and now refuses the service itself.
+    lab.refuse(|picky| {
+        picky.services.insert(key(1));
+    });
+    lab.client.execute(&Command::Flush).unwrap();
+    lab.reconciler.handle_ready();
+    lab.work();
+    let _ = lab.reconciler.take_news();
+    lab.run(Duration::from_secs(600));
+    assert_eq!(lab.reconciler.take_news(), []);
+    // The service works again, the destination still does not.
+    lab.refuse(|picky| picky.services.clear());
+    lab.run(Duration::from_secs(60));
+    assert_eq!(
+        lab.reconciler.take_news(),
+        [News::Accepted {
+            subject: Subject::Service(key(1))
+        }]
+    );
+    assert_eq!(lab.table(), [rules(1, &[])]);
+}
+
+#[test]
+fn what_was_refused_and_came_about_otherwise_is_accepted() {
+    let mut lab = Lab::new();
+    lab.refuse(|picky| {
+        picky.services.insert(key(1));
+    });
+    lab.reconciler.wish(vec![rules(1, &[])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    lab.refuse(|picky| picky.services.clear());
+    // By hand.
+    lab.client.add_service(&rules(1, &[]).service).unwrap();
+    lab.run(Duration::from_secs(1));
+    assert_eq!(lab.reconciler.refusal(&key(1)), None);
+    assert_eq!(
+        lab.reconciler.take_news().pop(),
+        Some(News::Accepted {
+            subject: Subject::Service(key(1))
+        })
+    );
+}
+
+#[test]
+fn a_deletion_that_is_refused_is_told_once_and_tried_without_haste() {
+    let mut lab = Lab::new();
+    lab.reconciler.wish(vec![rules(1, &[(1, 1), (2, 1)])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    let _ = lab.reconciler.take_news();
+    lab.refuse(|picky| picky.clings = true);
+    lab.reconciler.wish(vec![rules(1, &[(2, 1)])]);
+    lab.work();
+    lab.applied.clear();
+    lab.run(Duration::from_secs(10));
+    assert_eq!(lab.applied.len(), 20);
+    assert_eq!(
+        lab.reconciler.take_news(),
+        [News::NotRemoved {
+            subject: Subject::Destination(key(1), destination(1, 1).key()),
+            reason: "address in use; stop the other server".into(),
+        }]
+    );
+    lab.refuse(|picky| picky.clings = false);
+    lab.run(Duration::from_secs(1));
+    assert_eq!(lab.table(), [rules(1, &[(2, 1)])]);
+    assert_eq!(lab.reconciler.poll_timeout(), None);
+}
+
+#[test]
+fn what_is_read_from_a_dataplane_that_is_gone_is_read_again() {
+    let mut lab = Lab::new();
+    lab.reconciler.wish(vec![rules(1, &[(1, 1)])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    lab.reconciler.handle_ready();
+    assert_eq!(lab.reconciler.poll_action(lab.now), Some(Action::Read));
+    let old = lab.client.rules().unwrap();
+    // It dies after it has answered, and the next one is ready before the answer is looked at.
+    lab.client.execute(&Command::Flush).unwrap();
+    lab.reconciler.handle_ready();
+    lab.reconciler.handle_table(old);
+    lab.work();
+    assert_eq!(lab.table(), [rules(1, &[(1, 1)])]);
+    assert!(lab.reconciler.is_settled());
 }
 
 #[test]
