@@ -4,11 +4,12 @@
 //! The file is opened, locked with an open-file-description lock (keepalived's kind, so each sees
 //! the other's), and only then emptied and written. A lock that somebody else holds means that the
 //! daemon already runs; a file without one is left over from a crash and taken over. The file is
-//! removed when the value is dropped.
+//! removed when the value is dropped, while it is still locked; who opened it before that holds a
+//! file that nobody else can find, and tries again.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -50,26 +51,17 @@ impl PidFile {
             path: path.to_path_buf(),
             source,
         };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644)
-            .open(path)
-            .map_err(io)?;
-        let lock = libc::flock {
-            l_type: libc::F_WRLCK as libc::c_short,
-            l_whence: libc::SEEK_SET as libc::c_short,
-            l_start: 0,
-            l_len: 0,
-            l_pid: 0,
+        let mut file = loop {
+            let file = open(path).map_err(io)?;
+            match lock(&file) {
+                Ok(()) => {}
+                Err(Errno::EAGAIN | Errno::EACCES) => return Err(PidFileError::AlreadyRunning),
+                Err(errno) => return Err(io(errno.into())),
+            }
+            if is_at(&file, path).map_err(io)? {
+                break file;
+            }
         };
-        match fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)) {
-            Ok(_) => {}
-            Err(Errno::EAGAIN | Errno::EACCES) => return Err(PidFileError::AlreadyRunning),
-            Err(errno) => return Err(io(errno.into())),
-        }
         let write = |file: &mut File| {
             file.set_len(0)?;
             // The umask does not apply: other users' tools read this file.
@@ -87,6 +79,37 @@ impl PidFile {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .open(path)
+}
+
+fn lock(file: &File) -> Result<(), Errno> {
+    let lock = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    fcntl(file, FcntlArg::F_OFD_SETLK(&lock)).map(drop)
+}
+
+/// Whether `path` still leads to this file: its last owner may have removed it just now.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -116,6 +139,29 @@ mod tests {
         drop(first);
         assert!(!path.exists());
         PidFile::create(&path).unwrap();
+    }
+
+    #[test]
+    fn of_many_that_come_and_go_only_one_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lvsd.pid");
+        let holders = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..2000 {
+                        let Ok(file) = PidFile::create(&path) else {
+                            continue;
+                        };
+                        let before = holders.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                        assert_eq!(before, 0, "two hold it");
+                        std::thread::yield_now();
+                        holders.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                        drop(file);
+                    }
+                });
+            }
+        });
     }
 
     #[test]
