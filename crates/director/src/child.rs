@@ -18,6 +18,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
 use tokio::net::UnixStream;
 
+use crate::daemon;
 use crate::role::Role;
 
 /// The hidden subcommand of `lvsd` that makes it a child; the process's [`Role::name`] follows, then
@@ -35,6 +36,7 @@ pub fn start(role: Role) -> io::Result<(tokio::process::Child, UnixStream)> {
     let mut command = Command::new("/proc/self/exe");
     command
         .arg0("lvsd")
+        .env_remove(daemon::MARK)
         .args([
             CHILD_SUBCOMMAND,
             role.name(),

@@ -14,8 +14,8 @@ use std::process::{Command, Stdio};
 
 use crate::exit::Exit;
 
-/// Set in the environment of the second process.
-const MARK: &str = "LVSD_DAEMON";
+/// Set in the environment of the second process, and kept from all that it starts.
+pub(crate) const MARK: &str = "LVSD_DAEMON";
 
 /// Which of the two processes this is.
 #[derive(Debug)]

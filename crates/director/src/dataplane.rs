@@ -13,6 +13,7 @@ use ipvs_netlink::{
     ServiceRules, Transport, UnixTransport, socket,
 };
 use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
 
 use crate::options::DataplaneChoice;
 use crate::rundir::RunDir;
@@ -144,7 +145,12 @@ fn work(
                 let result = connect(place).and_then(|new| {
                     let client = client.insert(new);
                     if !first.is_empty() {
-                        client.apply(&first)?;
+                        for failure in client.apply(&first)? {
+                            warn!(
+                                "The dataplane refuses a global setting - {}",
+                                failure.refused
+                            );
+                        }
                     }
                     client.rules()
                 });

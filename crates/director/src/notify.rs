@@ -4,6 +4,8 @@
 //! The scripts of one virtual server run one after the other in the order of their events; keepalived
 //! starts them all at once, so that a "down" may overtake its "up". A script that hangs is ended
 //! after [`TIME_LIMIT`] with its whole process group, so that it cannot hold up the rest for ever.
+//! Whether one may be run is judged on a thread of its own: users may have to be asked for over the
+//! network, and checks do not wait for that.
 
 use std::collections::HashMap;
 use std::os::unix::process::CommandExt;
@@ -19,6 +21,7 @@ use tokio::process::Command;
 use tokio::sync::{Notify, mpsc};
 use tracing::{debug, warn};
 
+use crate::daemon;
 use crate::privileges::{self, Runnable};
 
 /// How long a notify script may run.
@@ -27,13 +30,13 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Time between the polite and the other signal.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What keepalived, too, keeps from scripts.
-const REMOVED_VARIABLES: [&str; 3] = ["IFS", "LD_PRELOAD", "LD_LIBRARY_PATH"];
+/// What keepalived, too, keeps from scripts; and our own mark, which is for one process only.
+const REMOVED_VARIABLES: [&str; 4] = ["IFS", "LD_PRELOAD", "LD_LIBRARY_PATH", daemon::MARK];
 
 /// Runs scripts, in order for each virtual server.
 #[derive(Debug, Default)]
 pub struct Runner {
-    queues: HashMap<VirtualServerId, mpsc::UnboundedSender<Runnable>>,
+    queues: HashMap<VirtualServerId, mpsc::UnboundedSender<(Script, Globals)>>,
     pending: Arc<Pending>,
 }
 
@@ -47,13 +50,6 @@ impl Runner {
     /// Runs a script after those of the same virtual server that were asked for before. One that may
     /// not be run is logged.
     pub fn run(&mut self, service: &VirtualServerId, script: &Script, globals: &Globals) {
-        let runnable = match privileges::judge(script, globals) {
-            Ok(runnable) => runnable,
-            Err(refusal) => {
-                warn!("{refusal}");
-                return;
-            }
-        };
         self.pending.count.fetch_add(1, Ordering::SeqCst);
         let queue = self.queues.entry(service.clone()).or_insert_with(|| {
             let (sender, receiver) = mpsc::unbounded_channel();
@@ -61,7 +57,7 @@ impl Runner {
             sender
         });
         // The task lives as long as this sender.
-        let _ = queue.send(runnable);
+        let _ = queue.send((script.clone(), globals.clone()));
     }
 
     /// Waits until all scripts have ended, for at most `limit`.
@@ -79,19 +75,23 @@ impl Runner {
     }
 }
 
-async fn work(mut queue: mpsc::UnboundedReceiver<Runnable>, pending: Arc<Pending>) {
-    while let Some(runnable) = queue.recv().await {
-        execute(&runnable, TIME_LIMIT).await;
+async fn work(mut queue: mpsc::UnboundedReceiver<(Script, Globals)>, pending: Arc<Pending>) {
+    while let Some((script, globals)) = queue.recv().await {
+        run_once(&script, &globals, TIME_LIMIT).await;
         pending.count.fetch_sub(1, Ordering::SeqCst);
         pending.changed.notify_one();
     }
 }
 
-/// Runs a script of `global_defs` to its end, for at most `limit`.
+/// Runs a script to its end, for at most `limit`. One that may not be run is logged.
 pub async fn run_once(script: &Script, globals: &Globals, limit: Duration) {
-    match privileges::judge(script, globals) {
-        Ok(runnable) => execute(&runnable, limit).await,
-        Err(refusal) => warn!("{refusal}"),
+    let (script, globals) = (script.clone(), globals.clone());
+    let judged = tokio::task::spawn_blocking(move || privileges::judge(&script, &globals));
+    match judged.await {
+        Ok(Ok(runnable)) => execute(&runnable, limit).await,
+        Ok(Err(refusal)) => warn!("{refusal}"),
+        // The process is ending.
+        Err(_) => {}
     }
 }
 

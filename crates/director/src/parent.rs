@@ -142,6 +142,12 @@ impl Parent {
     async fn start(options: RunOptions) -> Result<Self, Exit> {
         info!("Starting Keepalived {VERSION}");
         log_system();
+        // First of all: a signal that comes during the start is heeded after it.
+        let (events, queue) = mpsc::unbounded_channel();
+        listen_to_signals(&events).map_err(|error| {
+            error!("Unable to set signal handlers - {error}");
+            Exit::Software
+        })?;
         let run_dir = RunDir::find(options.run_dir.as_deref());
         run_dir.create().map_err(|error| {
             error!("{}", with_sources(&error));
@@ -198,10 +204,8 @@ impl Parent {
             .await;
         }
 
-        let (events, queue) = mpsc::unbounded_channel();
-        let signals = listen_to_signals(&events);
         let control = control_server::listen(&run_dir.control_socket(), events.clone());
-        if let Err(error) = signals.and(control) {
+        if let Err(error) = control {
             error!("Unable to listen in {} - {error}", run_dir.path().display());
             return Err(Exit::Fatal);
         }

@@ -1,5 +1,7 @@
 //! SIGHUP: good and bad configurations, under load.
 
+use std::os::unix::fs::PermissionsExt;
+
 use lvs_testkit::free_port;
 
 use crate::backend::Backend;
@@ -111,6 +113,19 @@ fn a_broken_configuration_changes_nothing_and_is_explained() {
     load.wait_for_more(100);
     assert_eq!(load.stop(), Vec::<String>::new());
     assert!(lab.status().last_reload.unwrap().applied);
+}
+
+#[test]
+fn a_reload_that_comes_during_the_start_is_done_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("hurry");
+    std::fs::write(&script, "#!/bin/sh\nkill -HUP $PPID\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let lab = Lab::start(&format!(
+        "global_defs {{\n script_user root\n startup_script {}\n}}\n",
+        script.display()
+    ));
+    lab.wait("the reload", |lab| lab.count("Reload complete") == 1);
 }
 
 #[test]

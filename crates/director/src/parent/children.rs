@@ -9,10 +9,11 @@ use nix::unistd::Pid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{Event, Parent};
 use crate::exit::Exit;
+use crate::ipc::IpcError;
 use crate::message::{CheckerStart, ProxyStart, ToChecker, ToProxy};
 use crate::role::Role;
 use crate::supervisor::{Ended, Respawn, Verdict};
@@ -244,7 +245,7 @@ async fn write<M: Serialize + Sync>(
 ) {
     while let Some(message) = queue.recv().await {
         if let Err(error) = ipc::send(&mut socket, &message).await {
-            tracing::debug!("Unable to tell a child - {}", super::with_sources(&error));
+            log_trouble("tell", &error);
             return;
         }
     }
@@ -265,9 +266,18 @@ async fn read<F: DeserializeOwned>(
             }
             Ok(None) => return,
             Err(error) => {
-                tracing::debug!("Unable to hear a child - {}", super::with_sources(&error));
+                log_trouble("hear", &error);
                 return;
             }
         }
+    }
+}
+
+/// A child that is gone is mourned elsewhere; anything else is a fault that nobody else will tell.
+fn log_trouble(what: &str, error: &IpcError) {
+    let text = super::with_sources(error);
+    match error {
+        IpcError::Io(_) => debug!("Unable to {what} a child - {text}"),
+        _ => error!("Unable to {what} a child - {text}"),
     }
 }
