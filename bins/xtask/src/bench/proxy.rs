@@ -128,7 +128,7 @@ fn compare(field: &Field, contenders: &[Contender], load: Load, length: Length) 
         }
     }
     let (unit, scale, per) = load.units();
-    println!("\n{load:?}: medians of {} rounds", turns[0].len());
+    println!("\n{}: medians of {} rounds", load.name(), turns[0].len());
     println!(
         "  {:<16} {unit:>12} {per:>14} {:>8} {:>8}",
         "", "ratio", "CPU"
@@ -162,6 +162,15 @@ fn compare(field: &Field, contenders: &[Contender], load: Load, length: Length) 
 }
 
 impl Load {
+    /// What a table of results is headed with.
+    fn name(self) -> &'static str {
+        match self {
+            Self::KeptAlive => "requests over kept-alive connections",
+            Self::Short => "short connections",
+            Self::Bulk => "bulk transfer",
+        }
+    }
+
     /// Unit of the rate, what to divide it by, unit of the cost.
     fn units(self) -> (&'static str, f64, &'static str) {
         match self {
