@@ -47,6 +47,7 @@ impl<T> Default for Flows<T> {
 }
 
 impl<T> Flows<T> {
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.index.len()
     }

@@ -41,8 +41,9 @@ pub struct Drained {
 impl Proxy {
     /// Starts the workers. Listens nowhere yet.
     ///
-    /// The limit of open files is raised as far as permitted, for the whole process: a connection needs two.
-    /// Clients beyond what that allows wait until others end.
+    /// The limit of open files is raised as far as permitted, for the whole process: a connection needs two, a
+    /// UDP flow one. TCP clients beyond what that allows wait until others end; UDP flows take half of it at
+    /// most, and datagrams that would begin more are dropped.
     ///
     /// # Errors
     /// When threads or their event queues cannot be made.

@@ -31,6 +31,7 @@ use crate::{
     datagram::DatagramSocket,
     flow::{FlowKey, Flows},
     service::{Booking, Destination, Service},
+    shared::FlowPlace,
     stats::Way,
     worker::Worker,
 };
@@ -56,6 +57,7 @@ struct Flow {
     /// The service's count of removals when the destination was last known to be in it.
     removals: Cell<u64>,
     answers: AbortHandle,
+    _place: FlowPlace,
 }
 
 impl UdpService {
@@ -197,8 +199,8 @@ impl UdpService {
         if one_packet && let Some(flow) = self.flows.borrow_mut().touch(&key, now + life) {
             return Some(flow.send(worker, &self.service, datagram));
         }
-        let upstream = match self.open(worker, destination.address) {
-            Ok(upstream) => Rc::new(upstream),
+        let (upstream, place) = match open(worker, destination.address) {
+            Ok((upstream, place)) => (Rc::new(upstream), place),
             Err(error) => {
                 if let Some(held_back) = worker.shared.notices.connect_failed.admit(now) {
                     let real_server = destination.address;
@@ -216,6 +218,7 @@ impl UdpService {
             answered: Cell::new(false),
             removals: Cell::new(removals),
             answers,
+            _place: place,
         };
         let sent = flow.send(worker, &self.service, datagram);
         if sent.is_ok() {
@@ -223,21 +226,6 @@ impl UdpService {
             drop(old);
         }
         Some(sent)
-    }
-
-    fn open(&self, worker: &Worker, server: SocketAddr) -> io::Result<UdpSocket> {
-        if self.flows.borrow().len() >= worker.shared.capacity / worker.shared.config.workers {
-            return Err(io::ErrorKind::QuotaExceeded.into());
-        }
-        let any: SocketAddr = if server.is_ipv4() {
-            (Ipv4Addr::UNSPECIFIED, 0).into()
-        } else {
-            (Ipv6Addr::UNSPECIFIED, 0).into()
-        };
-        let socket = std::net::UdpSocket::bind(any)?;
-        socket.set_nonblocking(true)?;
-        socket.connect(server)?;
-        UdpSocket::from_std(socket)
     }
 
     /// Brings a server's answers to the client, until the flow ends.
@@ -338,6 +326,19 @@ impl Drop for Flow {
     fn drop(&mut self) {
         self.answers.abort();
     }
+}
+
+fn open(worker: &Worker, server: SocketAddr) -> io::Result<(UdpSocket, FlowPlace)> {
+    let place = worker.shared.flow().ok_or(io::ErrorKind::QuotaExceeded)?;
+    let any: SocketAddr = if server.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    };
+    let socket = std::net::UdpSocket::bind(any)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(server)?;
+    Ok((UdpSocket::from_std(socket)?, place))
 }
 
 fn is_refusal(error: &io::Error) -> bool {
