@@ -31,6 +31,9 @@ use crate::{
 /// Entries of the connection table that are in memory at a time.
 const PAGE: usize = 256;
 
+/// The bits of a [`Position`] that number a template: enough for a million new ones a second for two years.
+const TEMPLATE: u64 = (1 << 46) - 1;
+
 /// The dataplane behind a proxy's table.
 #[derive(Debug)]
 pub struct Control {
@@ -45,8 +48,8 @@ pub struct Control {
 /// Where a listing goes on; travels as one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
-    /// Templates of the service of this number.
-    Templates(u32),
+    /// Templates of the service of this number, after the one of that number.
+    Templates(u16, u64),
     /// Connections of a worker.
     Worker(u16, Place),
 }
@@ -189,21 +192,17 @@ impl Control {
         }
     }
 
-    fn templates(&self, number: u32, entries: &mut Vec<ConnectionEntry>) -> Position {
-        let Some(service) = usize::try_from(number)
-            .ok()
-            .and_then(|n| self.services.values().nth(n))
-        else {
+    fn templates(&self, number: u16, cursor: u64, entries: &mut Vec<ConnectionEntry>) -> Position {
+        let Some(service) = self.services.values().nth(number.into()) else {
             return Position::Worker(0, Place::Tcp(Cursor::Live(0)));
         };
         let now = self.shared.now();
-        entries.extend(
-            service
-                .templates()
-                .iter()
-                .map(|line| template_entry(line, service, now)),
-        );
-        Position::Templates(number.saturating_add(1))
+        let visit = |line: &TemplateLine| entries.push(template_entry(line, service, now));
+        match (service.templates(cursor, PAGE, visit), number) {
+            (Some(cursor), _) => Position::Templates(number, cursor),
+            (None, u16::MAX) => Position::Worker(0, Place::Tcp(Cursor::Live(0))),
+            (None, _) => Position::Templates(number + 1, 0),
+        }
     }
 }
 
@@ -295,7 +294,9 @@ impl Dataplane for Control {
 
     fn connections(&mut self, position: u64, entries: &mut Vec<ConnectionEntry>) -> Option<u64> {
         match Position::unpack(position) {
-            Position::Templates(number) => Some(self.templates(number, entries).pack()),
+            Position::Templates(number, cursor) => {
+                Some(self.templates(number, cursor, entries).pack())
+            }
             Position::Worker(number, place) => {
                 let worker = self.workers.get(usize::from(number))?;
                 let page = worker.list(place, PAGE)?;
@@ -308,7 +309,8 @@ impl Dataplane for Control {
     }
 }
 
-/// The number is made of a kind (2 bits), a worker (14 bits), a service (16 bits), a cursor (32 bits).
+/// The number is made of a kind (2 bits), a worker (14 bits), a service (16 bits), a cursor (32 bits); for
+/// templates, which belong to no worker, of a kind (2 bits), a service (16 bits), a cursor (46 bits).
 impl Position {
     fn pack(self) -> u64 {
         let fields = |kind: u64, worker: u16, service: usize, cursor: usize| {
@@ -318,7 +320,7 @@ impl Position {
                 | (cursor as u64 & 0xffff_ffff)
         };
         match self {
-            Self::Templates(number) => u64::from(number),
+            Self::Templates(service, cursor) => u64::from(service) << 46 | cursor & TEMPLATE,
             Self::Worker(worker, Place::Tcp(Cursor::Live(cursor))) => fields(1, worker, 0, cursor),
             Self::Worker(worker, Place::Tcp(Cursor::Lingering(cursor))) => {
                 fields(2, worker, 0, cursor)
@@ -332,7 +334,7 @@ impl Position {
         let service = (number >> 32 & 0xffff) as usize;
         let cursor = (number & 0xffff_ffff) as usize;
         match number >> 62 {
-            0 => Self::Templates(number as u32),
+            0 => Self::Templates((number >> 46) as u16, number & TEMPLATE),
             1 => Self::Worker(worker, Place::Tcp(Cursor::Live(cursor))),
             2 => Self::Worker(worker, Place::Tcp(Cursor::Lingering(cursor))),
             _ => Self::Worker(worker, Place::Udp(service, cursor)),
@@ -460,9 +462,10 @@ mod tests {
 
     #[test]
     fn positions_survive_as_numbers() {
-        assert_eq!(Position::unpack(0), Position::Templates(0));
+        assert_eq!(Position::unpack(0), Position::Templates(0, 0));
         for position in [
-            Position::Templates(7),
+            Position::Templates(7, 9),
+            Position::Templates(u16::MAX, TEMPLATE),
             Position::Worker(0, Place::Tcp(Cursor::Live(0))),
             Position::Worker(16_383, Place::Tcp(Cursor::Live(4_000_000_000))),
             Position::Worker(3, Place::Tcp(Cursor::Lingering(1))),

@@ -8,6 +8,7 @@
 //! | timer fires, it controls flows | runs again for [`REARM`], and its timeout is [`REARM`] from then on |
 //! | timer fires, it controls nothing | gone |
 //! | its destination is not in the service any more | set aside at the next flow: listed, but never used |
+//! | its destination refused a flow | leads to the one that was chosen instead |
 //!
 //! A usable template decides even when its destination has weight 0 or is overloaded.
 //!
@@ -16,7 +17,7 @@
 //! templates, so that neither a new flow nor a timer walks over all of them.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
@@ -37,7 +38,7 @@ pub(crate) enum Granularity {
 
 /// Names a template as long as it lives; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct TemplateId(u64);
+pub(crate) struct TemplateId(pub(crate) u64);
 
 /// A client's standing assignment to a destination.
 #[derive(Clone, Debug)]
@@ -59,7 +60,7 @@ pub(crate) struct Template {
 #[derive(Debug, Default)]
 pub(crate) struct Templates {
     by_client: HashMap<IpAddr, TemplateId>,
-    templates: HashMap<TemplateId, Template>,
+    templates: BTreeMap<TemplateId, Template>,
     deadlines: BTreeSet<(Duration, TemplateId)>,
     last_id: u64,
 }
@@ -120,6 +121,23 @@ impl Templates {
         id
     }
 
+    /// Lets a template lead to another destination, with `timeout` from its next flow on.
+    ///
+    /// The caller unbinds the old destination and binds the new one. Making a new template instead would let
+    /// those of a client whose servers all refuse pile up.
+    pub(crate) fn redirect(
+        &mut self,
+        id: TemplateId,
+        destination: DestinationId,
+        timeout: Duration,
+    ) {
+        if let Some(template) = self.templates.get_mut(&id) {
+            template.destination = destination;
+            template.timeout = timeout;
+            template.assured = false;
+        }
+    }
+
     /// A flow is under this template from now on.
     pub(crate) fn control(&mut self, id: TemplateId, now: Duration) {
         if let Some(template) = self.templates.get_mut(&id) {
@@ -177,11 +195,10 @@ impl Templates {
         None
     }
 
-    /// All templates in order of their deadlines, those set aside too.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Template> {
-        self.deadlines
-            .iter()
-            .filter_map(|(_, id)| self.templates.get(id))
+    /// The templates made after the one numbered `cursor`, oldest first, those set aside too; 0 for all.
+    pub(crate) fn after(&self, cursor: u64) -> impl Iterator<Item = (TemplateId, &Template)> {
+        let first = TemplateId(cursor.saturating_add(1));
+        self.templates.range(first..).map(|(id, t)| (*id, t))
     }
 }
 
@@ -277,7 +294,15 @@ mod tests {
         templates.control(id, s(1));
         templates.release(id);
         assert_eq!(templates.find(client(1)), Some((id, new)));
-        assert_eq!(templates.iter().filter(|t| t.aside).count(), 1);
+        let aside = |(_, t): &(TemplateId, &Template)| t.aside;
+        assert_eq!(templates.after(0).filter(aside).count(), 1);
+        assert_eq!(
+            templates
+                .after(void.0)
+                .map(|(id, _)| id)
+                .collect::<Vec<_>>(),
+            [id]
+        );
         assert_eq!(templates.handle_timeout(s(31)), Some(new));
         assert_eq!(templates.handle_timeout(s(31)), None);
         assert_eq!(templates.find(client(1)), None);

@@ -236,20 +236,29 @@ impl Service {
         self.core().pool.is_available(id)
     }
 
-    /// The persistence templates.
-    pub(crate) fn templates(&self) -> Vec<TemplateLine> {
+    /// Calls `visit` with up to `limit` persistence templates after `cursor`, which is 0 at first; returns where
+    /// to go on, if there may be more.
+    pub(crate) fn templates(
+        &self,
+        cursor: u64,
+        limit: usize,
+        mut visit: impl FnMut(&TemplateLine),
+    ) -> Option<u64> {
         let core = self.core();
-        let line = |template: &crate::persistence::Template| {
-            let destination = core.destinations.get(&template.destination)?;
-            Some(TemplateLine {
-                client: template.client,
-                destination: destination.address,
-                expires: template.expires,
-                assured: template.assured,
-                aside: template.aside,
-            })
-        };
-        core.templates.iter().filter_map(line).collect()
+        let mut last = None;
+        for (id, template) in core.templates.after(cursor).take(limit) {
+            last = Some(id.0);
+            if let Some(destination) = core.destinations.get(&template.destination) {
+                visit(&TemplateLine {
+                    client: template.client,
+                    destination: destination.address,
+                    expires: template.expires,
+                    assured: template.assured,
+                    aside: template.aside,
+                });
+            }
+        }
+        last
     }
 
     /// Whether connections or templates still count somewhere in this service.
@@ -335,16 +344,24 @@ impl Core {
             return self.pool.pick_avoiding(flow, avoid).map(|id| (id, None));
         };
         let client = persistence.granularity.mask(flow.src);
-        if let Some((template, id)) = self.templates.find(client)
+        let known = self.templates.find(client);
+        if let Some((template, id)) = known
             && self.pool.is_available(id)
             && !avoid.contains(&id)
         {
             return Some((id, Some(template)));
         }
         let id = self.pool.pick_avoiding(flow, avoid)?;
-        let template = self
-            .templates
-            .insert(client, id, persistence.timeout, flow.now);
+        let template = match known {
+            Some((template, refused)) if avoid.contains(&refused) => {
+                self.templates.redirect(template, id, persistence.timeout);
+                self.pool.unbind_template(refused);
+                template
+            }
+            _ => self
+                .templates
+                .insert(client, id, persistence.timeout, flow.now),
+        };
         self.pool.bind_template(id);
         Some((id, Some(template)))
     }

@@ -40,14 +40,7 @@ pub(crate) async fn accept_loop(
             // The client was faster: its connection is gone already.
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
-                if let Some(held_back) = worker
-                    .shared
-                    .notices
-                    .out_of_files
-                    .admit(worker.shared.now())
-                {
-                    tracing::warn!(%error, held_back, "cannot accept connections");
-                }
+                log_trouble(&worker, &error);
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -56,13 +49,26 @@ pub(crate) async fn accept_loop(
 
 /// Takes what is waiting in the queue of a listener that is about to be closed: closing would reset it.
 pub(crate) fn accept_rest(worker: &Rc<Worker>, service: &Arc<Service>, listener: &SockRef<'_>) {
-    while let Ok((client, address)) = listener.accept() {
+    loop {
+        let (client, address) = match listener.accept() {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if is_about_one_connection(&error) => continue,
+            Err(error) => return log_trouble(worker, &error),
+        };
         if client.set_nonblocking(true).is_ok()
             && let (Ok(client), Some(address)) =
                 (TcpStream::from_std(client.into()), address.as_socket())
         {
             spawn(worker, service, client, address);
         }
+    }
+}
+
+fn log_trouble(worker: &Worker, error: &io::Error) {
+    let shared = &worker.shared;
+    if let Some(held_back) = shared.notices.out_of_files.admit(shared.now()) {
+        tracing::warn!(%error, held_back, "cannot accept connections");
     }
 }
 

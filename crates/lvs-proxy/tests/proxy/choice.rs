@@ -243,7 +243,8 @@ fn a_persistent_client_stays_with_its_server() {
 #[test]
 fn persistence_fails_over_and_moves() {
     let a = Server::start("A");
-    let b = Server::start("B");
+    // Comes back where it was, so nobody may have got its port for a connection meanwhile.
+    let b = Server::start_at("B", free_address());
     let mut rig = Rig::new();
     let key = ServiceKey::tcp(free_address());
     // The scheduler alone would insist on B.
@@ -260,6 +261,52 @@ fn persistence_fails_over_and_moves() {
     assert_eq!(sequence(&key, 2), "AA");
     let _b = Server::start_at("B", address);
     assert_eq!(sequence(&key, 2), "AA", "it has moved");
+}
+
+#[test]
+fn a_persistent_client_has_one_template_however_often_it_is_refused() {
+    let mut rig = Rig::new();
+    let key = ServiceKey::tcp(free_address());
+    rig.table
+        .add_service(&persistent(key, Granularity::Host))
+        .expect("can be listened for");
+    let refusing = [free_address(), free_address(), free_address()];
+    for address in refusing {
+        rig.destination(&key, address, 1);
+    }
+    for _ in 0..5 {
+        assert!(is_reset(&key));
+    }
+    assert_eq!(rig.connections().len(), 1);
+    let counted = refusing.map(|address| rig.entry(&key, address).status.persist_conns);
+    assert_eq!(counted.iter().sum::<u32>(), 1, "{counted:?}");
+}
+
+#[test]
+fn all_templates_are_listed_in_pages() {
+    let mut rig = Rig::new();
+    let a = Server::start("A");
+    for _ in 0..2 {
+        let key = ServiceKey::tcp(free_address());
+        rig.table
+            .add_service(&persistent(key, Granularity::Host))
+            .expect("can be listened for");
+        rig.destination(&key, a.address, 1);
+        for client in 0..300u32 {
+            let client = Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 1).to_bits() + client);
+            let connection = Connection::open_from(client, &key).expect("a server");
+            connection.finish().expect("an end in order");
+        }
+    }
+    let mut listed: Vec<_> = rig
+        .connections()
+        .into_iter()
+        .filter(|entry| entry.client.port() == 0)
+        .map(|entry| (entry.virtual_address, entry.client))
+        .collect();
+    listed.sort();
+    listed.dedup();
+    assert_eq!(listed.len(), 600);
 }
 
 #[test]
