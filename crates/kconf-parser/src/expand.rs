@@ -35,7 +35,7 @@ const MAX_NESTING: usize = 32;
 /// Longest line while it is being expanded, in bytes.
 const MAX_EXPANDED_LINE: usize = 64 << 10;
 
-/// Most text made by expansion, in bytes.
+/// Most text made by expansion, in bytes, what is only made on the way included.
 const MAX_MADE: usize = 64 << 20;
 
 /// Most steps of expansion: uses of names and rounds of repetitions.
@@ -186,6 +186,13 @@ impl Expander<'_> {
         if self.exhausted {
             return;
         }
+        if depth > 0 {
+            self.made += line.text().len();
+            if self.made > MAX_MADE {
+                self.exhaust(&line, "definitions and repetitions make too much text");
+                return;
+            }
+        }
         if depth > MAX_NESTING || line.text().len() > MAX_EXPANDED_LINE {
             self.too_deep(&line);
             return;
@@ -246,13 +253,7 @@ impl Expander<'_> {
             );
             let place = line.place(0..text.len());
             let help = "split it; lists may use several lines";
-            self.diagnostics
-                .push(Diagnostic::error(Code::LineTooLong, place, message).help(help));
-            return;
-        }
-        self.made += text.len();
-        if self.made > MAX_MADE {
-            self.exhaust(line, "definitions and repetitions make too much text");
+            self.push_once(Diagnostic::error(Code::LineTooLong, place, message).help(help));
             return;
         }
         line.append_to(&mut self.sources);
@@ -283,7 +284,7 @@ impl Expander<'_> {
         let rest = whole.tail(repetition.rest);
         let rounds = repetition.rounds.count();
         let left = MAX_STEPS.saturating_sub(self.steps);
-        if usize::try_from(rounds).is_ok_and(|rounds| rounds > left) {
+        if usize::try_from(rounds).map_or(true, |rounds| rounds > left) {
             let message = format!("{rounds} rounds are more than can be expanded");
             self.exhaust(line, &message);
             return true;
@@ -353,10 +354,14 @@ impl Expander<'_> {
     fn too_deep(&mut self, line: &Mapped) {
         let place = line.place(0..line.text().len());
         let message = "definitions or repetitions are nested too deeply; the line is left out";
-        let diagnostic = Diagnostic::error(Code::ExpansionLimit, place, message);
+        let help = "a definition may refer to itself";
+        self.push_once(Diagnostic::error(Code::ExpansionLimit, place, message).help(help));
+    }
+
+    /// Says of a line what every round of a repetition would say of it.
+    fn push_once(&mut self, diagnostic: Diagnostic) {
         if self.diagnostics.last() != Some(&diagnostic) {
-            self.diagnostics
-                .push(diagnostic.help("a definition may refer to itself"));
+            self.diagnostics.push(diagnostic);
         }
     }
 

@@ -117,6 +117,23 @@ fn repetitions_of_billions_are_refused_at_once() {
 }
 
 #[test]
+fn long_lines_repeated_are_given_up_before_they_cost_minutes() {
+    let line = "a ".repeat(30_000);
+    let analysis = check(&format!("~SEQ(i,290000) {line}\n"));
+    assert_eq!(
+        problems(&analysis),
+        [(1, Code::ExpansionLimit), (1, Code::LineTooLong)]
+    );
+}
+
+#[test]
+fn what_every_round_of_a_repetition_says_is_said_once() {
+    let half = "x".repeat(40_000);
+    let analysis = check(&format!("$A={half}\n~SEQ(i,5) router_id ${{A}}${{A}}\n"));
+    assert_eq!(problems(&analysis), [(2, Code::ExpansionLimit)]);
+}
+
+#[test]
 fn a_definition_that_doubles_itself_costs_its_line_only() {
     let analysis = check("$A=${A}${A}\nrouter_id $A\nuse_pid_dir\n$B=7\nchild_wait_time $B\n");
     assert_eq!(problems(&analysis), [(2, Code::ExpansionLimit)]);
