@@ -200,7 +200,18 @@ fn route(args: &mut Args<'_, '_>, kind: EntryKind) -> Option<usize> {
 /// A line of a `virtual_server_group`: checked here, expanded when it is resolved.
 fn service(args: &mut Args<'_, '_>) -> Option<usize> {
     let word = args.next()?;
-    if args.text(word) == "fwmark" {
+    let text = args.text(word);
+    if text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text != "fwmark"
+        && let Some(near) = args.report.nearest(text, std::iter::once("fwmark"))
+    {
+        let message = format!("`{text}` is not an IP address");
+        let diagnostic = args.report.error(Code::BadAddress, word.outer(), message);
+        let place = args.report.place(word.span);
+        let label = format!("did you mean `{near}`?");
+        return args.wrong(diagnostic.label(label).suggest(place, near));
+    }
+    if text == "fwmark" {
         let mark = args.required("a number")?;
         let text = args.text(mark);
         if text.parse::<u32>().is_err() {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::ast::{Block, Value};
-use crate::config::{Family, ForwardMethod, RealServer, SorryServer};
+use crate::ast::{Block, Setting, Value};
+use crate::config::{Endpoint, Family, ForwardMethod, RealServer, SorryServer};
 use crate::diagnostic::Code;
 use crate::keyword::BlockKind;
 use crate::source::Span;
@@ -50,7 +50,13 @@ pub(super) fn sorry_server(
     let mut sorry = sorry?;
     let span = block.setting("sorry_server")?.span;
     fits_family(context, place, sorry.address.ip(), sorry.method, span)?;
-    sorry.address = same_port(context, block, place, sorry.address, sorry.method, span);
+    let chosen = Chosen {
+        method: sorry.method,
+        by: block
+            .setting("sorry_server_lvs_method")
+            .or_else(|| usual_method(block)),
+    };
+    sorry.address = same_port(context, place, sorry.address, &chosen, span);
     Some(sorry)
 }
 
@@ -90,26 +96,21 @@ fn real_server(
     usual: ForwardMethod,
 ) -> Option<RealServer> {
     let (address, port) = address_port(server)?;
-    let method = match server.value("lvs_method") {
-        Some(Value::Method(method)) => *method,
-        _ => usual,
+    let chosen = match server.value("lvs_method") {
+        Some(Value::Method(method)) => Chosen {
+            method: *method,
+            by: server.setting("lvs_method"),
+        },
+        _ => Chosen {
+            method: usual,
+            by: usual_method(service),
+        },
     };
+    let method = chosen.method;
     fits_family(context, place, address, method, server.head)?;
     let address = SocketAddr::new(address, port.unwrap_or(place.port));
-    let address = same_port(context, service, place, address, method, server.head);
-    let threshold = |keyword: &str| server.u32(keyword).unwrap_or(0);
-    let (upper, lower) = (threshold("uthreshold"), threshold("lthreshold"));
-    if upper != 0 && lower > upper {
-        let span = server.setting("lthreshold")?.span;
-        let message = format!("the lower threshold {lower} is above the upper one, {upper}");
-        warn(
-            context,
-            Code::ThresholdsUpsideDown,
-            span,
-            &message,
-            "swap the two numbers",
-        );
-    }
+    let address = same_port(context, place, address, &chosen, server.head);
+    let (upper, lower) = thresholds(context, server);
     let weight = server
         .u32("weight")
         .or_else(|| service.u32("weight"))
@@ -131,6 +132,43 @@ fn real_server(
         snmp_name: server.word("snmp_name").map(|word| context.text(word)),
         checks: check::checks(context, service, server, address),
     })
+}
+
+/// The upper and the lower threshold. IPVS refuses a server whose lower one is above the upper one,
+/// so such a lower one is left out.
+fn thresholds(context: &mut Context<'_, '_>, server: &Block) -> (u32, u32) {
+    let threshold = |keyword: &str| server.u32(keyword).unwrap_or(0);
+    let (upper, lower) = (threshold("uthreshold"), threshold("lthreshold"));
+    let Some(setting) = server.setting("lthreshold").filter(|_| lower > upper) else {
+        return (upper, lower);
+    };
+    let (message, remedy) = match upper {
+        0 => (
+            format!("the lower threshold {lower} has no upper one to go with"),
+            "add `uthreshold`",
+        ),
+        _ => (
+            format!("the lower threshold {lower} is above the upper one, {upper}"),
+            "swap the two numbers",
+        ),
+    };
+    let help = format!("{remedy}; the lower threshold is left out, as IPVS refuses such a server");
+    let code = Code::ThresholdsUpsideDown;
+    warn(context, code, setting.span, &message, &help);
+    (upper, 0)
+}
+
+/// A forwarding method, and the setting that chose it.
+struct Chosen<'b> {
+    method: ForwardMethod,
+    by: Option<&'b Setting>,
+}
+
+/// What sets the method of a service.
+fn usual_method(service: &Block) -> Option<&Setting> {
+    ["lb_kind", "lvs_method"]
+        .iter()
+        .find_map(|name| service.setting(name))
 }
 
 /// Only a tunnel leads to the other family.
@@ -161,32 +199,48 @@ fn fits_family(
 /// Only NAT can change the port.
 fn same_port(
     context: &mut Context<'_, '_>,
-    service: &Block,
     place: &Where,
     mut address: SocketAddr,
-    method: ForwardMethod,
+    chosen: &Chosen<'_>,
     span: Span,
 ) -> SocketAddr {
-    let free = method == ForwardMethod::Masq || place.is_mark || place.is_group;
-    if free || address.port() == place.port || place.port == 0 {
+    let written = address.port();
+    if chosen.method == ForwardMethod::Masq || place.is_mark {
         return address;
     }
-    let (written, used) = (address.port(), place.port);
-    let message = format!("port {written} cannot be reached: without NAT the port stays {used}");
-    let kind = ["lb_kind", "lvs_method"]
-        .iter()
-        .find_map(|name| service.setting(name));
-    let mut diagnostic = context
-        .report
-        .error(Code::PortMismatch, span, message)
-        .help(format!(
-            "the server is used with port {used}; write `lb_kind NAT` to change ports"
-        ));
-    if let Some(kind) = kind {
-        diagnostic = diagnostic.also(context.report.place(kind.span), "the method is set here");
-    }
+    let diagnostic = if place.is_group {
+        let differs = |endpoint: &Endpoint| match endpoint {
+            Endpoint::Address(address) if address.port() != written => Some(*address),
+            _ => None,
+        };
+        let Some(other) = place.endpoints.iter().find_map(differs) else {
+            return address;
+        };
+        if written == 0 {
+            return address;
+        }
+        let message = format!("without NAT the port stays that of {other}, not {written}");
+        let diagnostic = context.report.warning(Code::PortMismatch, span, message);
+        diagnostic.help("give each port a group of its own, or write NAT to change ports")
+    } else {
+        let used = place.port;
+        if written == used || used == 0 {
+            return address;
+        }
+        address.set_port(used);
+        let message =
+            format!("port {written} cannot be reached: without NAT the port stays {used}");
+        let diagnostic = context.report.error(Code::PortMismatch, span, message);
+        let keyword = chosen.by.map_or("lb_kind", |setting| setting.keyword.name);
+        diagnostic.help(format!(
+            "the server is used with port {used}; write `{keyword} NAT` to change ports"
+        ))
+    };
+    let diagnostic = match chosen.by {
+        Some(by) => diagnostic.also(context.report.place(by.span), "the method is set here"),
+        None => diagnostic,
+    };
     context.report.push(diagnostic);
-    address.set_port(used);
     address
 }
 
