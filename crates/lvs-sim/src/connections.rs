@@ -100,8 +100,8 @@ pub(crate) struct TemplateId(u64);
 pub(crate) struct Template {
     pub(crate) server: Server,
     timer: Timer,
-    /// Whether it fired in time, or at all, is in doubt.
-    doubtful: bool,
+    /// Whether its timer set it up anew is in doubt; the moment by which it certainly has gone.
+    doubtful: Option<Duration>,
 }
 
 /// Connections and templates of a balancer.
@@ -233,9 +233,14 @@ impl Connections {
         self.flows.remove(key);
     }
 
-    /// The entries of servers for which `gone` holds are dropped.
-    pub(crate) fn drop_of(&mut self, gone: impl Fn(&Server) -> bool) {
+    /// The entries and templates of servers for which `gone` holds are dropped; gives the servers of
+    /// the templates among them.
+    pub(crate) fn drop_of(&mut self, gone: impl Fn(&Server) -> bool) -> Vec<Server> {
         self.flows.retain(|_, connection| !gone(&connection.server));
+        let dropped = self.templates.extract_if(|_, t| gone(&t.server));
+        let servers = dropped.map(|(_, template)| template.server).collect();
+        self.forget_names();
+        servers
     }
 
     /// The kernel tells that a server has this many connections at `now`: that may tell which of
@@ -290,7 +295,7 @@ impl Connections {
         let id = *self.current.get(key)?;
         let template = self.templates.get(&id)?;
         let life = match template.timer.life(now) {
-            Life::Alive if !template.doubtful => Life::Alive,
+            Life::Alive if template.doubtful.is_none() => Life::Alive,
             _ => Life::Unsure,
         };
         Some((life, id, template))
@@ -319,7 +324,7 @@ impl Connections {
             Template {
                 server,
                 timer,
-                doubtful: false,
+                doubtful: None,
             },
         );
         self.current.insert(key, id);
@@ -334,7 +339,7 @@ impl Connections {
             let mut timer = Timer::set(timeout.max(old).max(REARMED), now);
             timer.fires = now.saturating_add(timeout.min(old).min(REARMED));
             template.timer = timer;
-            template.doubtful = false;
+            template.doubtful = None;
         }
     }
 
@@ -364,11 +369,16 @@ impl Connections {
             }
             true
         });
-        let templates = &self.templates;
-        self.current.retain(|_, id| templates.contains_key(id));
+        self.forget_names();
         self.flows
             .retain(|_, connection| connection.timer.life(now) != Life::Dead);
         gone
+    }
+
+    /// Forgets the keys of templates that are gone.
+    fn forget_names(&mut self) {
+        let templates = &self.templates;
+        self.current.retain(|_, id| templates.contains_key(id));
     }
 }
 
@@ -376,7 +386,7 @@ impl Template {
     /// Lets the timer fire as often as it is due; the last controlled connection goes between
     /// `earliest` and `latest`. True if the template is certainly gone.
     fn advance(&mut self, now: Duration, earliest: Duration, latest: Duration) -> bool {
-        while now >= self.timer.fires && !self.doubtful {
+        while now >= self.timer.fires && self.doubtful.is_none() {
             let alone = latest <= self.timer.fires;
             let busy = earliest > self.timer.latest;
             if busy {
@@ -385,10 +395,16 @@ impl Template {
                 return alone && now >= self.timer.latest;
             } else {
                 // It is gone or re-armed, depending on which of the two timers was the later.
-                self.doubtful = true;
+                self.doubtful = Some(self.timer.latest);
             }
         }
-        false
+        let Some(gone) = &mut self.doubtful else {
+            return false;
+        };
+        // It is re-armed for the last time while it still controls a connection.
+        let last = latest.saturating_add(REARMED);
+        *gone = last.saturating_add(slack(REARMED)).max(*gone);
+        now >= *gone
     }
 }
 
@@ -473,5 +489,23 @@ mod tests {
         );
         assert_eq!(connections.advance(at(82)), [server()]);
         assert!(connections.template(&template, at(82)).is_none());
+    }
+    #[test]
+    fn a_template_that_may_have_been_re_armed_is_gone_in_the_end() {
+        let mut connections = Connections::default();
+        let template = TemplateKey {
+            service: TemplateScope::Mark { mark: 1, v6: false },
+            client: key().client.ip(),
+        };
+        let id = connections.add_template(template, server(), at(60), at(0));
+        opened(Some(id), &mut connections);
+        // Connection and template both go at 60 to 68.8. If the template's timer came first, it is
+        // there for another 60 to 68.8.
+        for sec in [80, 137] {
+            assert!(connections.advance(at(sec)).is_empty());
+            let (life, ..) = connections.template(&template, at(sec)).unwrap();
+            assert_eq!(life, Life::Unsure, "{sec}");
+        }
+        assert_eq!(connections.advance(at(138)), [server()]);
     }
 }

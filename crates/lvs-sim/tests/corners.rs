@@ -395,6 +395,62 @@ fn events_that_do_not_fit_together_are_refused_with_their_line() {
     );
 }
 
+/// A client of a persistent service comes again after its server was removed and put back, `between`
+/// removal and return, which told `active` connections; then another client comes.
+fn removed_and_put_back(between: &str, active: u8, second: u8) -> Report {
+    let new = |server: u8, active: u8| {
+        let got = format!("192.168.0.{server}:80");
+        format!(r#""got":"{got}","chg":[["s","{got}",{active},0]]"#)
+    };
+    let (again, other) = (
+        new(2, active + 1),
+        new(second, if second == 2 { active + 2 } else { 1 }),
+    );
+    run(&format!(
+        r#"
+{{"ev":"sysctl","name":"net.ipv4.vs.expire_nodest_conn","value":1}}
+{{"ev":"svc-add","svc":"s","proto":"tcp","addr":"10.200.0.1","port":80,"sched":"rr","persist":300}}
+{{"ev":"dest-add","svc":"s","dest":"192.168.0.1:80","weight":1}}
+{{"ev":"dest-add","svc":"s","dest":"192.168.0.2:80","weight":1}}
+{{"ev":"open","id":1,"svc":"s","src":"203.0.113.1","sport":1,{}}}
+{{"ev":"dest-del","svc":"s","dest":"192.168.0.2:80"}}
+{between}
+{{"ev":"dest-add","svc":"s","dest":"192.168.0.2:80","weight":1,"dests":{{"s":[["192.168.0.2:80",1,{active},0],["192.168.0.1:80",1,0,0]]}}}}
+{{"ev":"open","id":2,"svc":"s","src":"203.0.113.1","sport":2,{again}}}
+{{"ev":"open","id":3,"svc":"s","src":"203.0.113.9","sport":3,{other}}}"#,
+        new(2, 1)
+    ))
+}
+
+/// Without a template the client is scheduled again, on 2, and 1 comes next; with one, 2 does.
+#[test]
+fn with_its_connections_a_removed_server_loses_its_templates() {
+    assert_equal(&removed_and_put_back(r#"{"ev":"note"}"#, 0, 1), 3);
+    // The kernel may drop them between two lines.
+    assert_equal(&removed_and_put_back("", 0, 1), 3);
+    assert_equal(&removed_and_put_back("", 1, 2), 3);
+}
+
+#[test]
+fn a_template_that_may_have_been_re_armed_is_gone_in_the_end() {
+    let new = |server: u8| {
+        let got = format!("192.168.0.{server}:80");
+        format!(r#""got":"{got}","chg":[["s","{got}",0,1]]"#)
+    };
+    // 300 s for both the connection and its template: which goes first cannot be told, but 409 s
+    // later both are gone, and the client is scheduled, to the same server as it happens.
+    let trace = format!(
+        r#"
+{{"ev":"svc-add","svc":"s","proto":"udp","addr":"10.200.0.1","port":80,"sched":"rr","persist":300}}
+{{"ev":"dest-add","svc":"s","dest":"192.168.0.1:80","weight":1}}
+{{"ev":"open","id":1,"svc":"s","src":"203.0.113.1","sport":1,{got}}}
+{{"ev":"wait","sec":409,"chg":[["s","192.168.0.1:80",0,0]]}}
+{{"ev":"open","id":2,"svc":"s","src":"203.0.113.1","sport":2,{got}}}"#,
+        got = new(1)
+    );
+    assert_equal(&run(&trace), 2);
+}
+
 /// Three years of housekeeping, of weights that never end, of thresholds that never meet.
 #[test]
 fn extreme_traces_end() {

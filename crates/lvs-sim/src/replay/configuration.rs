@@ -91,10 +91,17 @@ impl Replay<'_> {
             .pool
             .removed()
             .iter()
-            .find(|d| d.socket_addr() == dest);
-        if let (Some(returning), Some(TableRow(_, _, active, inactive))) = (returning, told) {
-            service.pool.restate(returning.id, active, inactive);
+            .find(|d| d.socket_addr() == dest)
+            .map(|d| (d.id, d.total_conns()));
+        if let (Some((id, before)), Some(TableRow(_, _, active, inactive))) = (returning, told) {
+            // No time has passed: if connections went, all did, between two lines.
+            if u64::from(active) + u64::from(inactive) < before {
+                self.drop_connections_of_removed();
+            }
+            let (_, service) = self.service(&line.svc)?;
+            service.pool.restate(id, active, inactive);
         }
+        let (_, service) = self.service(&line.svc)?;
         service.pool.add(dest.ip(), dest.port(), config(line))?;
         self.forwarding.insert((key, dest), line.fwd);
         Ok(())
@@ -135,16 +142,18 @@ impl Replay<'_> {
         set(&mut self.timeouts.udp, udp);
     }
 
-    /// With `expire_nodest_conn` the connections of removed servers go soon after the removal.
+    /// With `expire_nodest_conn` the connections and templates of removed servers go soon after the
+    /// removal.
     pub(super) fn drop_connections_of_removed(&mut self) {
         if self.sysctls.expire_nodest_conn {
             let services = &self.services;
-            self.connections.drop_of(|server| {
+            let templates_gone = self.connections.drop_of(|server| {
                 services
                     .get(&server.service)
                     .is_none_or(|s| !s.pool.is_available(server.id))
             });
             self.recount_removed();
+            self.unbind_templates(&templates_gone);
         }
     }
 

@@ -39,13 +39,18 @@ impl Replay<'_> {
         }
         let templates_gone = self.connections.advance(self.now);
         // After the counts: whatever went last during the wait saw the lowest total.
-        for server in templates_gone {
+        self.unbind_templates(&templates_gone);
+        self.recount_removed();
+        Ok(())
+    }
+
+    /// Templates of these servers are gone.
+    pub(super) fn unbind_templates(&mut self, servers: &[Server]) {
+        for server in servers {
             if let Some(service) = self.services.get_mut(&server.service) {
                 service.pool.unbind_template(server.id);
             }
         }
-        self.recount_removed();
-        Ok(())
     }
 
     pub(super) fn take_counts(&mut self, chg: &[CountRow]) -> Result<(), Fault> {
