@@ -61,6 +61,8 @@ struct Entry {
     touched: Cell<Duration>,
     waker: OnceCell<Waker>,
     probe: Cell<bool>,
+    /// When it was last wondered whether both ends live.
+    probed: Cell<Duration>,
 }
 
 /// A connection's place in the table, from accept to the end of its task.
@@ -137,7 +139,9 @@ impl Connections {
             if let (Some(entry), Some(task)) = (&live.entry, &live.task) {
                 if entry.is_overdue(&timeouts, now) {
                     task.abort();
-                } else if entry.is_silent(now) && !entry.probe.replace(true) {
+                } else if entry.is_silent(now) {
+                    entry.probed.set(now);
+                    entry.probe.set(true);
                     entry.waker.get().inspect(|waker| waker.wake_by_ref());
                 }
             }
@@ -250,6 +254,7 @@ impl Place {
             touched: Cell::new(self.connections.now.get()),
             waker: OnceCell::new(),
             probe: Cell::new(false),
+            probed: Cell::default(),
         });
         self.entry = Some(Rc::clone(&entry));
         let key = self.connections.key(client, virtual_address);
@@ -293,7 +298,7 @@ impl Observer for Place {
         };
         // A task has one waker for all its life.
         entry.waker.get_or_init(|| waker.clone());
-        if entry.probe.get() {
+        if entry.probe.take() {
             Probe::Wanted
         } else {
             Probe::Unwanted
@@ -345,9 +350,10 @@ impl Entry {
             && now.saturating_sub(self.touched.get()) >= state.timeout(timeouts)
     }
 
-    /// Long enough to wonder whether its server lives.
+    /// Long enough to wonder, for the first time or again, whether both ends live.
     fn is_silent(&self, now: Duration) -> bool {
-        now.saturating_sub(self.touched.get()) >= PROBE_AFTER
+        let last = self.touched.get().max(self.probed.get());
+        now.saturating_sub(last) >= PROBE_AFTER
     }
 
     fn expires_in(&self, timeouts: &StateTimeouts, now: Duration) -> Duration {

@@ -57,7 +57,7 @@ pub(crate) struct Resources {
     pipes: Rc<PipePool>,
 }
 
-/// Whether it is to be found out if the server of a silent connection lives.
+/// Whether it is to be found out if both ends of a silent connection live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Probe {
     Wanted,
@@ -149,15 +149,13 @@ pub(crate) async fn relay(
     resources: &Resources,
     observer: &impl Observer,
 ) -> Result<(), Broken> {
-    let mut probing = false;
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
     let (mut inward, mut outward) = (Direction::new(Way::In), Direction::new(Way::Out));
     loop {
         let step = poll_fn(|cx| {
-            if !probing && observer.polled(cx.waker()) == Probe::Wanted {
-                probing = true;
-                probe(to_server.as_ref());
+            if observer.polled(cx.waker()) == Probe::Wanted {
+                probe(from_client.as_ref(), to_server.as_ref())?;
             }
             let mut circumstances = Circumstances {
                 resources,
@@ -396,10 +394,17 @@ impl Held {
     }
 }
 
-/// Lets TCP find out whether a silent server lives. The client's socket has this from the listener.
-fn probe(server: &TcpStream) {
+/// Lets TCP find out whether a silent server lives; the client's socket has this from the listener. And asks what
+/// it has found out since: a side whose data cannot be handed on is not read from, so its end goes unnoticed.
+fn probe(client: &TcpStream, server: &TcpStream) -> Result<(), Broken> {
     // Without it a dead server is found out when something is sent to it.
     let _ = SockRef::from(server).set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER));
+    for (way, sender) in [(Way::In, client), (Way::Out, server)] {
+        if let Ok(Some(source)) = sender.take_error() {
+            return Err(Broken { way, source });
+        }
+    }
+    Ok(())
 }
 
 /// A peer that is gone already does not need to hear that the data ended.
@@ -416,5 +421,72 @@ fn some(moved: usize) -> io::Result<usize> {
         Err(io::ErrorKind::WriteZero.into())
     } else {
         Ok(moved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, future::Future as _, pin::pin};
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    #[derive(Default)]
+    struct Watch {
+        waker: RefCell<Option<Waker>>,
+        wanted: Cell<bool>,
+    }
+
+    impl Observer for Watch {
+        fn polled(&self, waker: &Waker) -> Probe {
+            self.waker.replace(Some(waker.clone()));
+            if self.wanted.take() {
+                Probe::Wanted
+            } else {
+                Probe::Unwanted
+            }
+        }
+
+        fn moved(&self, _: Way, _: usize) {}
+
+        fn ended(&self, _: Way) {}
+    }
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (outer, inner) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (outer.expect("it listens"), inner.expect("a connection").0)
+    }
+
+    #[tokio::test]
+    async fn a_client_that_went_while_its_server_did_not_read_is_noticed() {
+        let (client, mut inner) = pair().await;
+        let (_silent, mut server) = pair().await;
+        let (resources, watch) = (Resources::new(1), Watch::default());
+        let mut relay = pin!(relay(&mut inner, &mut server, &resources, &watch));
+        let fill = async {
+            let data = vec![0; 1 << 20];
+            // Until nobody on the way takes any more.
+            while let Ok(ready) = tokio::time::timeout(LIMIT / 60, client.writable()).await {
+                ready.expect("open");
+                let _ = client.try_write(&data);
+            }
+        };
+        tokio::select! {
+            ended = &mut relay => panic!("{ended:?}"),
+            () = fill => {}
+        }
+        client.set_zero_linger().expect("an option");
+        drop(client);
+        let mut cx = Context::from_waker(Waker::noop());
+        // It looks at nothing that could tell.
+        assert!(relay.as_mut().poll(&mut cx).is_pending());
+        watch.wanted.set(true);
+        let broken = tokio::time::timeout(LIMIT, relay).await.expect("noticed");
+        assert_eq!(broken.expect_err("a reset").way, Way::In);
     }
 }
