@@ -4,16 +4,20 @@
 //! One `tracing` layer with up to three sinks. A line is the event's message, followed by its fields
 //! if it has any; the lines that operators search for, those of keepalived, carry none and so read
 //! word for word as they are used to. Nothing here waits: the system log gets a datagram that may be
-//! lost, and a terminal that is gone is ignored, because a director must not stop for its log.
+//! lost, a terminal that is gone is ignored, and one that takes nothing more loses lines, which are
+//! counted: a director must not stop for its log.
 
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use jiff::Zoned;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -121,6 +125,7 @@ pub fn start(options: &LogOptions, role: Role) {
         file: file.map(Mutex::new),
         facility: options.facility,
         ident: role.ident(),
+        lost: AtomicU64::new(0),
     };
     let level = match options.detail {
         0 => Level::INFO,
@@ -157,6 +162,27 @@ struct KeepalivedLayer {
     file: Option<Mutex<File>>,
     facility: Facility,
     ident: &'static str,
+    /// Lines that the terminal did not take since it last took one.
+    lost: AtomicU64,
+}
+
+impl KeepalivedLayer {
+    /// Writes to the terminal if that does not mean to wait.
+    fn print(&self, line: &str) {
+        let mut stderr = io::stderr().lock();
+        let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+        // What is not a number of ready files is a signal; then it is tried.
+        if poll(&mut fds, PollTimeout::ZERO) == Ok(0) {
+            self.lost.fetch_add(1, Relaxed);
+            return;
+        }
+        let lost = match self.lost.swap(0, Relaxed) {
+            0 => String::new(),
+            lost => format!("({lost} lines were lost here)\n"),
+        };
+        // In one piece: other processes of the director write there too.
+        let _ = stderr.write_all([&lost, line].concat().as_bytes());
+    }
 }
 
 impl<S: Subscriber> Layer<S> for KeepalivedLayer {
@@ -168,7 +194,7 @@ impl<S: Subscriber> Layer<S> for KeepalivedLayer {
         if self.console || self.file.is_some() {
             let stamped = format!("{}: {text}\n", console_time(&now));
             if self.console {
-                let _ = io::stderr().lock().write_all(stamped.as_bytes());
+                self.print(&stamped);
             }
             if let Some(file) = &self.file
                 && let Ok(mut file) = file.lock()
@@ -295,6 +321,7 @@ mod tests {
             file: Some(Mutex::new(File::create(&path).unwrap())),
             facility: Facility::Daemon,
             ident: "test",
+            lost: AtomicU64::new(0),
         };
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, || {
