@@ -65,36 +65,33 @@ const fn old(
 }
 
 /// What follows a keyword.
+///
+/// `min` and `max` are the least and the greatest value that is taken, both included; for words, how
+/// many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are explained above")]
 pub enum Shape {
     /// Nothing. An argument is ignored, even `off`.
     Flag,
     /// Perhaps a boolean; none means true.
     Bool,
     /// A whole number.
-    #[allow(missing_docs)]
     Int { min: i64, max: i64 },
     /// Perhaps a whole number.
-    #[allow(missing_docs)]
     OptInt { min: i64, max: i64 },
     /// Whole seconds.
-    #[allow(missing_docs)]
     Seconds { min: i64, max: i64 },
     /// Perhaps whole seconds.
-    #[allow(missing_docs)]
     OptSeconds { min: i64, max: i64 },
     /// Seconds with up to six decimals; the bounds are microseconds.
-    #[allow(missing_docs)]
     Decimal { min: i64, max: i64 },
     /// A word or a quoted text.
     Word,
     /// Perhaps a word.
     OptWord,
     /// Several words.
-    #[allow(missing_docs)]
     Words { min: usize, max: usize },
     /// Perhaps some words.
-    #[allow(missing_docs)]
     OptWords { max: usize },
     /// One of these words.
     Choice(&'static [&'static str]),
@@ -123,7 +120,6 @@ pub enum Shape {
     /// A path, then perhaps a user and group.
     Fifo,
     /// A number, then perhaps `reverse`.
-    #[allow(missing_docs)]
     Weight { min: i64, max: i64 },
     /// A forwarding method.
     Method,

@@ -113,7 +113,6 @@ pub(crate) struct Repetition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Rounds {
     /// `~SEQ` and `~SEQx`: from, step, how many, hexadecimal.
-    #[allow(missing_docs)]
     Numbers {
         start: i64,
         step: i64,

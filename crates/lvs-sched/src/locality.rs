@@ -12,7 +12,6 @@ use std::time::Duration;
 use crate::hash;
 
 const BUCKETS: usize = 1024;
-const BUCKET_BITS: u32 = 10;
 /// Time between two housekeeping runs.
 const PERIOD: Duration = Duration::from_secs(60);
 /// Every so many runs all entries are looked at.
@@ -127,7 +126,7 @@ impl<T> Table<T> {
 }
 
 fn bucket_of(address: IpAddr) -> usize {
-    hash::golden(hash::fold(address), BUCKET_BITS) as usize
+    hash::golden10(hash::fold(address)).into()
 }
 
 #[cfg(test)]
