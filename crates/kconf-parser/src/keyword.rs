@@ -217,21 +217,21 @@ blocks! {
     /// Client side TLS files.
     Ssl = "SSL": [globals::SSL],
     /// A balanced service.
-    VirtualServer = "virtual_server": [service::VIRTUAL_SERVER],
+    VirtualServer = "virtual_server": [service::VIRTUAL_SERVER, service::FOR_CHECKS],
     /// A back-end server.
-    RealServer = "real_server": [service::REAL_SERVER],
+    RealServer = "real_server": [service::REAL_SERVER, service::FOR_CHECKS],
     /// A check that connects.
     TcpCheck = "TCP_CHECK": [check::CONNECTION, check::CONNECT_TIMEOUT, check::TIMING],
     /// A check that fetches pages.
     HttpGet = "HTTP_GET":
-        [check::HTTP_GET, check::CONNECTION, check::CONNECT_TIMEOUT, check::TIMING],
+        [check::WEB, check::HTTP_GET, check::CONNECTION, check::CONNECT_TIMEOUT, check::TIMING],
     /// A check that fetches pages over TLS.
     SslGet = "SSL_GET":
-        [check::SSL_GET, check::CONNECTION, check::CONNECT_TIMEOUT, check::TIMING],
+        [check::WEB, check::SSL_GET, check::CONNECTION, check::CONNECT_TIMEOUT, check::TIMING],
     /// A page of `HTTP_GET`.
-    HttpUrl = "url": [check::HTTP_URL],
+    HttpUrl = "url": [check::URL],
     /// A page of `SSL_GET`.
-    SslUrl = "url": [check::SSL_URL],
+    SslUrl = "url": [check::URL, check::SSL_URL],
     /// A check that greets a mail server.
     SmtpCheck = "SMTP_CHECK":
         [check::SMTP_CHECK, check::CONNECTION, check::CONNECT_TIMEOUT, check::TIMING],

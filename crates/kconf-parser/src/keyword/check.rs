@@ -2,8 +2,8 @@
 
 use super::{BlockKind, Keyword, Shape, k, old};
 
-/// In `HTTP_GET`.
-pub(super) const HTTP_GET: &[Keyword] = &[
+/// In `HTTP_GET` and `SSL_GET`.
+pub(super) const WEB: &[Keyword] = &[
     k(
         "http_protocol",
         Shape::Choice(&["1.0", "1.0C", "1.0c", "1.1"]),
@@ -15,12 +15,6 @@ pub(super) const HTTP_GET: &[Keyword] = &[
         Shape::Word,
         "real or virtual server value",
         "Host header of all URLs",
-    ),
-    k(
-        "url",
-        Shape::Block(BlockKind::HttpUrl),
-        "required",
-        "One URL test",
     ),
     old(
         "nb_get_retry",
@@ -47,48 +41,21 @@ pub(super) const HTTP_GET: &[Keyword] = &[
     ),
 ];
 
-/// In `SSL_GET`.
+/// In `HTTP_GET` alone.
+pub(super) const HTTP_GET: &[Keyword] = &[k(
+    "url",
+    Shape::Block(BlockKind::HttpUrl),
+    "required",
+    "One URL test",
+)];
+
+/// In `SSL_GET` alone.
 pub(super) const SSL_GET: &[Keyword] = &[
-    k(
-        "http_protocol",
-        Shape::Choice(&["1.0", "1.0C", "1.0c", "1.1"]),
-        "1.0",
-        "HTTP version; C adds Connection: close",
-    ),
-    k(
-        "virtualhost",
-        Shape::Word,
-        "real or virtual server value",
-        "Host header of all URLs",
-    ),
     k(
         "url",
         Shape::Block(BlockKind::SslUrl),
         "required",
         "One URL test",
-    ),
-    old(
-        "nb_get_retry",
-        Shape::Int {
-            min: 0,
-            max: 4_294_967_295,
-        },
-        "1",
-        "Old name of retry",
-        "retry",
-    ),
-    k(
-        "enable_sni",
-        Shape::Bool,
-        "off",
-        "Send the virtual host as TLS server name",
-    ),
-    k("sni_name", Shape::Word, "none", "TLS server name to send"),
-    k(
-        "fast_recovery",
-        Shape::Bool,
-        "off",
-        "No delay between URLs at start and recovery",
     ),
     k(
         "tls_compliant",
@@ -99,7 +66,7 @@ pub(super) const SSL_GET: &[Keyword] = &[
 ];
 
 /// In `url`.
-pub(super) const HTTP_URL: &[Keyword] = &[
+pub(super) const URL: &[Keyword] = &[
     k(
         "path",
         Shape::Word,
@@ -163,76 +130,13 @@ pub(super) const HTTP_URL: &[Keyword] = &[
     ),
 ];
 
-/// In `url`.
-pub(super) const SSL_URL: &[Keyword] = &[
-    k(
-        "path",
-        Shape::Word,
-        "required (url without path is dropped)",
-        "Request path",
-    ),
-    k("digest", Shape::Digest, "none", "Expected MD5 of the body"),
-    k(
-        "status_code",
-        Shape::StatusCodes,
-        "200-299 (also with digest or regex)",
-        "Accepted status codes",
-    ),
-    k(
-        "virtualhost",
-        Shape::Word,
-        "checker value",
-        "Host header of this URL",
-    ),
-    k(
-        "regex",
-        Shape::Regex,
-        "none",
-        "Pattern the body must contain",
-    ),
-    k(
-        "regex_no_match",
-        Shape::Flag,
-        "off",
-        "Pattern must not be found",
-    ),
-    k(
-        "regex_options",
-        Shape::Words { min: 1, max: 255 },
-        "none",
-        "PCRE2 compile options",
-    ),
-    k(
-        "regex_stack",
-        Shape::Words { min: 2, max: 2 },
-        "library default",
-        "Size of the JIT stack",
-    ),
-    k(
-        "regex_min_offset",
-        Shape::Int {
-            min: 0,
-            max: 4_294_967_295,
-        },
-        "0",
-        "Ignore matches that start earlier",
-    ),
-    k(
-        "regex_max_offset",
-        Shape::Int {
-            min: 0,
-            max: 4_294_967_295,
-        },
-        "none",
-        "Ignore matches that start later",
-    ),
-    k(
-        "tls_compliant",
-        Shape::Bool,
-        "checker value",
-        "Send close_notify for this URL",
-    ),
-];
+/// In a `url` of `SSL_GET` alone.
+pub(super) const SSL_URL: &[Keyword] = &[k(
+    "tls_compliant",
+    Shape::Bool,
+    "checker value",
+    "Send close_notify for this URL",
+)];
 
 /// In `SMTP_CHECK`.
 pub(super) const SMTP_CHECK: &[Keyword] = &[

@@ -180,33 +180,6 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = &[
         "Time limit of a connection or probe",
     ),
     k(
-        "retry",
-        Shape::Int {
-            min: 1,
-            max: 4_294_967_295,
-        },
-        "by checker: 1, MISC 0, DNS 3",
-        "Extra tries before a working server is declared down",
-    ),
-    k(
-        "delay_before_retry",
-        Shape::Decimal {
-            min: 0,
-            max: 4_294_967_295_000_000,
-        },
-        "by checker: 1, HTTP/SSL 3, DNS delay_loop",
-        "Wait between those tries",
-    ),
-    k(
-        "warmup",
-        Shape::Decimal {
-            min: 0,
-            max: 4_294_967_295_000_000,
-        },
-        "delay_loop",
-        "Maximum random delay of the first check",
-    ),
-    k(
         "delay_loop",
         Shape::Decimal {
             min: 1,
@@ -314,33 +287,6 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
         "Time limit of a connection or probe",
     ),
     k(
-        "retry",
-        Shape::Int {
-            min: 1,
-            max: 4_294_967_295,
-        },
-        "by checker: 1, MISC 0, DNS 3",
-        "Extra tries before a working server is declared down",
-    ),
-    k(
-        "delay_before_retry",
-        Shape::Decimal {
-            min: 0,
-            max: 4_294_967_295_000_000,
-        },
-        "by checker: 1, HTTP/SSL 3, DNS delay_loop",
-        "Wait between those tries",
-    ),
-    k(
-        "warmup",
-        Shape::Decimal {
-            min: 0,
-            max: 4_294_967_295_000_000,
-        },
-        "delay_loop",
-        "Maximum random delay of the first check",
-    ),
-    k(
         "delay_loop",
         Shape::Decimal {
             min: 1,
@@ -408,5 +354,36 @@ pub(super) const REAL_SERVER: &[Keyword] = &[
         Shape::Block(BlockKind::FileCheck),
         "none",
         "Follow a track_file",
+    ),
+];
+
+/// In `virtual_server` and `real_server`, for the checks below.
+pub(super) const FOR_CHECKS: &[Keyword] = &[
+    k(
+        "retry",
+        Shape::Int {
+            min: 1,
+            max: 4_294_967_295,
+        },
+        "by checker: 1, MISC 0, DNS 3",
+        "Extra tries before a working server is declared down",
+    ),
+    k(
+        "delay_before_retry",
+        Shape::Decimal {
+            min: 0,
+            max: 4_294_967_295_000_000,
+        },
+        "by checker: 1, HTTP/SSL 3, DNS delay_loop",
+        "Wait between those tries",
+    ),
+    k(
+        "warmup",
+        Shape::Decimal {
+            min: 0,
+            max: 4_294_967_295_000_000,
+        },
+        "delay_loop",
+        "Maximum random delay of the first check",
     ),
 ];
