@@ -27,10 +27,10 @@ use crate::message::{CheckerStart, FromChecker, ToChecker};
 use crate::notify::Runner;
 use crate::parent::with_sources;
 use crate::pidfile::PidFile;
-use crate::reconcile::{Action, News, Reconciler, Subject};
+use crate::reconcile::{Action, Reconciler};
 use crate::role::Role;
 use crate::status::{DataplaneKind, ServiceStatus};
-use crate::{child, ipc, logging, privileges, report, wiring};
+use crate::{child, ipc, logging, privileges, report, table_log, wiring};
 
 /// How often progress that nothing depends on is told to the parent.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -161,9 +161,7 @@ async fn serve(
         }
     });
 
-    if privileges::is_insecure(&start.config) {
-        warn!("SECURITY VIOLATION - scripts are being executed but script_security not enabled.");
-    }
+    warn_of_scripts(&start.config);
     let now = Instant::now();
     let states = std::mem::take(&mut start.states);
     let first_start = states.is_empty();
@@ -201,6 +199,16 @@ async fn hear(mut reader: OwnedReadHalf, events: mpsc::UnboundedSender<Event>) {
         if events.send(event).is_err() || last {
             return;
         }
+    }
+}
+
+/// Says now what will keep scripts from running, and not only when they are needed.
+fn warn_of_scripts(config: &Config) {
+    if privileges::is_insecure(config) {
+        warn!("SECURITY VIOLATION - scripts are being executed but script_security not enabled.");
+    }
+    for problem in privileges::problems(config) {
+        warn!("{problem}");
     }
 }
 
@@ -273,7 +281,9 @@ impl Checker {
         match event {
             Event::Parent(ToChecker::Reload(config)) => {
                 info!("Reloading");
+                warn_of_scripts(&config);
                 self.engine.reconfigure(&config, now);
+                self.table.recheck(now);
                 let first = first_commands(&config, false);
                 if self.first != first {
                     self.first = first;
@@ -306,7 +316,7 @@ impl Checker {
                     probed.outcome,
                 );
             }
-            Event::Table(Reply::Table(rules)) => self.table.handle_table(rules),
+            Event::Table(Reply::Table(rules)) => self.table.handle_table(now, rules),
             Event::Table(Reply::Applied(failures)) => self.table.handle_applied(now, &failures),
             Event::Table(Reply::Lost(reason)) => self.table.handle_lost(now, reason),
             Event::Deadline => self.engine.handle_timeout(now),
@@ -362,6 +372,7 @@ impl Checker {
         }
         match self.table.poll_action(now) {
             Some(Action::Read) => self.dataplane.read(self.first.clone()),
+            Some(Action::Audit) => self.dataplane.audit(),
             Some(Action::Apply(commands)) => self.dataplane.apply(commands),
             None => {}
         }
@@ -370,7 +381,7 @@ impl Checker {
             self.first.retain(|command| *command != Command::Flush);
         }
         for news in self.table.take_news() {
-            log_news(&news);
+            table_log::log(&news);
         }
         Ok(())
     }
@@ -465,7 +476,9 @@ impl Checker {
         while !self.table.is_settled() {
             match self.table.poll_action(Instant::now()) {
                 Some(Action::Read) => self.dataplane.read(Vec::new()),
+                Some(Action::Audit) => self.dataplane.audit(),
                 Some(Action::Apply(commands)) => self.dataplane.apply(commands),
+                None if self.table.is_settled() => return,
                 None => {}
             }
             match queue.recv().await {
@@ -473,35 +486,6 @@ impl Checker {
                 Some(_) => {}
                 None => return,
             }
-        }
-    }
-}
-
-fn log_news(news: &News) {
-    match news {
-        News::Refused { subject, reason } => {
-            error!(
-                "{} cannot be served - {reason} - trying again",
-                name(subject)
-            );
-        }
-        News::NotRemoved { subject, reason } => {
-            error!(
-                "{} cannot be removed - {reason} - trying again",
-                name(subject)
-            );
-        }
-        News::Accepted { subject } => info!("{} is served now", name(subject)),
-        News::Lost { reason } => warn!("The dataplane's table does not answer - {reason}"),
-        News::Found => info!("The dataplane's table answers again"),
-    }
-}
-
-fn name(subject: &Subject) -> String {
-    match subject {
-        Subject::Service(key) => format!("VS {}", wiring::service_name(key)),
-        Subject::Destination(key, destination) => {
-            format!("Server {destination} of VS {}", wiring::service_name(key))
         }
     }
 }

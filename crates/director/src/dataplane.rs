@@ -79,11 +79,12 @@ pub type Counts = Vec<(ServiceEntry, Vec<DestinationEntry>)>;
 #[derive(Debug)]
 enum Job {
     Read(Vec<Command>),
+    Audit,
     Apply(Vec<Command>),
     Count(oneshot::Sender<Option<Counts>>),
 }
 
-/// What the thread answers to [`Table::read`] and [`Table::apply`].
+/// What the thread answers to [`Table::read`], [`Table::audit`] and [`Table::apply`].
 #[derive(Debug)]
 pub enum Reply {
     /// The table holds this.
@@ -117,6 +118,11 @@ impl Table {
     /// Reads the table, over a new connection; `first` is done before, whatever comes of it.
     pub fn read(&self, first: Vec<Command>) {
         let _ = self.jobs.send(Job::Read(first));
+    }
+
+    /// Reads the table over the connection that there is.
+    pub fn audit(&self) {
+        let _ = self.jobs.send(Job::Audit);
     }
 
     /// Applies commands.
@@ -154,6 +160,13 @@ fn work(
                     }
                     client.rules()
                 });
+                answer(result.map(Reply::Table), &mut client, replies);
+            }
+            Job::Audit => {
+                let result = match &mut client {
+                    Some(client) => client.rules(),
+                    None => Err(IpvsError::Closed),
+                };
                 answer(result.map(Reply::Table), &mut client, replies);
             }
             Job::Apply(commands) => {

@@ -61,7 +61,7 @@
 //! | [`dataplane`] | which dataplane, and the thread that talks to its table |
 //! | [`notify`], [`privileges`] | scripts: who runs them, in which order |
 //! | [`status`], [`control`], [`report`] | what a running director tells, and how to ask it |
-//! | [`logging`], [`check_log`] | keepalived's log lines |
+//! | [`logging`], [`check_log`], [`table_log`] | log lines, keepalived's where it has one |
 //! | [`daemon`], [`pidfile`], [`rundir`], [`socket`], [`exit`], [`options`] | being a daemon |
 
 pub mod check_log;
@@ -90,4 +90,5 @@ pub mod rundir;
 pub mod socket;
 pub mod status;
 pub mod supervisor;
+pub mod table_log;
 pub mod wiring;

@@ -2,9 +2,10 @@
 //!
 //! # Design
 //! keepalived's rules, judged each time a script is about to run and not only when the configuration
-//! is read: permissions change. Looking is separate from running ([`crate::notify`]). A director that
+//! is read ([`problems`]): permissions change. Looking is separate from running ([`crate::notify`]). A director that
 //! is not root cannot become anybody else: it runs scripts as itself.
 
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -45,7 +46,7 @@ pub enum Refusal {
         script: String,
     },
     /// It cannot be looked at.
-    #[error("Script {script} cannot be accessed - {source}")]
+    #[error("Script {script} cannot be accessed - {}", words(source))]
     NotAccessible {
         /// The script.
         script: String,
@@ -110,6 +111,27 @@ pub fn judge(script: &Script, globals: &Globals) -> Result<Runnable, Refusal> {
 #[must_use]
 pub fn is_insecure(config: &kconf_parser::Config) -> bool {
     !config.globals.script_security && scripts(config).next().is_some()
+}
+
+/// Why scripts of a configuration could not be run now: each reason once, in the order of the
+/// configuration.
+#[must_use]
+pub fn problems(config: &kconf_parser::Config) -> Vec<String> {
+    // Thousands of servers share a few scripts.
+    let mut judged = HashSet::new();
+    let mut problems = Vec::new();
+    for script in scripts(config) {
+        let user = script.user.as_ref();
+        let user = user.map(|user| (&user.user, &user.group));
+        if judged.insert((script.argv.first(), user))
+            && let Err(refusal) = judge(script, &config.globals)
+        {
+            problems.push(refusal.to_string());
+        }
+    }
+    let mut told = HashSet::new();
+    problems.retain(|problem| told.insert(problem.clone()));
+    problems
 }
 
 /// All scripts of a configuration that the director runs.
@@ -177,8 +199,17 @@ fn find(name: &str) -> Result<PathBuf, Refusal> {
         }
         None => Err(Refusal::NotAccessible {
             script: name.to_owned(),
-            source: io::ErrorKind::NotFound.into(),
+            source: io::Error::from_raw_os_error(libc::ENOENT),
         }),
+    }
+}
+
+/// What the C library calls an error.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
     }
 }
 
@@ -243,7 +274,7 @@ mod tests {
         let error = judge(&script(&["/nonexistent/x.sh"]), &globals).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "Script /nonexistent/x.sh cannot be accessed - No such file or directory (os error 2)"
+            "Script /nonexistent/x.sh cannot be accessed - No such file or directory"
         );
         let path = file(folder.path(), 0o600);
         assert!(matches!(
@@ -253,6 +284,25 @@ mod tests {
         let path = file(folder.path(), 0o700);
         let runnable = judge(&script(&[&path, "a b", "c"]), &globals).unwrap();
         assert_eq!(runnable.arguments, ["a b", "c"]);
+    }
+
+    #[test]
+    fn what_keeps_scripts_from_running_is_known_before_they_are_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "global_defs {{\n startup_script /nonexistent/up\n script_user root\n}}\n\
+             virtual_server 10.0.0.1 80 {{\n protocol TCP\n lb_algo rr\n lb_kind NAT\n\
+             quorum_up \"{0} up\"\n quorum_down \"{0} down\"\n\
+             real_server 10.0.1.1 80 {{\n notify_up /bin/true\n}}\n\
+             real_server 10.0.1.2 80 {{\n notify_down /nonexistent/up\n}}\n}}\n",
+            file(folder.path(), 0o644)
+        );
+        let files = kconf_parser::loader::MemoryLoader::default().with("/k.conf", text);
+        let config = kconf_parser::analyze("/k.conf".as_ref(), &Default::default(), &files).config;
+        let problems = problems(&config);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].starts_with("Script /nonexistent/up cannot be accessed"));
+        assert!(problems[1].contains("script.sh' is not executable for uid:gid"));
     }
 
     #[test]

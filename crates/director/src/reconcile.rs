@@ -5,21 +5,39 @@
 //!
 //! # Design
 //! Pure: time comes in, commands go out. What was applied without a refusal is believed; after a
-//! refusal, a lost connection or a start the table is read instead of guessed at, so an error can not
-//! make belief and truth drift apart. What the dataplane refuses is left out of the wish until its
-//! next try, so one service that cannot be never keeps the others from being. Services of the table
-//! that are not ours are never touched: whoever added them by hand had a reason.
+//! surprise, a lost connection or a start the table is read instead of guessed at, so an error can not
+//! make belief and truth drift apart. It is read again every [`AUDIT_INTERVAL`], too, and at each
+//! reload: others can change it, and a service that somebody deleted must not stay dark
+//! ([`Drift`]). What the dataplane refuses is left out of the wish until its next try, so one service
+//! that cannot be never keeps the others from being. Services of the table that are not ours are never
+//! touched: whoever added them by hand had a reason.
+
+mod drift;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use ipvs_netlink::{Command, DestinationKey, Failure, Reason, ServiceKey, ServiceRules, plan};
+use ipvs_netlink::{
+    Command, DestinationKey, Failure, Reason, Refused, ServiceKey, ServiceRules, plan,
+};
+
+pub use self::drift::{Difference, Drift};
+
+use self::drift::{Allowance, Shown};
+
+/// How often the table is read to notice what others did to it. Reading and comparing 1,500 services
+/// takes some 50 ms.
+pub const AUDIT_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Wait before the second try of what was refused; doubled with each further one.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 
 /// The longest wait before a new try.
 const MAX_DELAY: Duration = Duration::from_secs(60);
+
+/// The longest wait before it is tried again to listen on an address: one that moves between hosts
+/// may be here in a moment, and clients wait for it.
+const MAX_LISTEN_DELAY: Duration = Duration::from_secs(2);
 
 /// Wait before a dataplane that does not answer is asked again.
 const LINK_DELAY: Duration = Duration::from_millis(500);
@@ -30,6 +48,8 @@ pub enum Action {
     /// Read the table, connecting first if there is no connection; the result goes to
     /// [`Reconciler::handle_table`] or [`Reconciler::handle_lost`].
     Read,
+    /// Read the table over the connection that there is; the result goes likewise.
+    Audit,
     /// Apply these commands in order; the result goes to [`Reconciler::handle_applied`] or
     /// [`Reconciler::handle_lost`].
     Apply(Vec<Command>),
@@ -38,7 +58,7 @@ pub enum Action {
 /// What an operator should hear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    /// This is refused, and will be tried again; told once until it works.
+    /// This is refused, and will be tried again; told once for each reason until it works.
     Refused {
         /// What.
         subject: Subject,
@@ -56,6 +76,22 @@ pub enum News {
         subject: Subject,
         /// The dataplane's reason.
         reason: String,
+    },
+    /// Somebody else did this to the table. What is ours is put back as it is wished.
+    Drifted {
+        /// To what.
+        subject: Subject,
+        /// What.
+        drift: Drift,
+    },
+    /// So many more of them were not told one by one.
+    DriftsHeldBack(usize),
+    /// The dataplane shows this otherwise than it has just been set, and goes on so.
+    ShownOtherwise {
+        /// What.
+        subject: Subject,
+        /// How.
+        drift: Drift,
     },
     /// The dataplane does not answer; told once until it does.
     Lost {
@@ -75,8 +111,18 @@ pub enum Subject {
     Destination(ServiceKey, DestinationKey),
 }
 
+impl Subject {
+    /// The service that it is, or that it belongs to.
+    #[must_use]
+    pub fn service(&self) -> ServiceKey {
+        match self {
+            Self::Service(key) | Self::Destination(key, _) => *key,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
-struct Refused {
+struct RefusedSubject {
     reason: String,
     delay: Duration,
     /// When to try again; `None` while it is being tried.
@@ -89,8 +135,16 @@ enum Link {
     Awaited,
     /// Not connected, or the belief is void: read when the time has come.
     Unread { at: Option<Instant> },
-    /// The table was read and `believed` holds.
+    /// The table was read and `believed` holds. It is read again when the time has come.
+    Read { audit_at: Option<Instant> },
+}
+
+/// What the driver does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UnderWay {
     Read,
+    Audit,
+    Apply,
 }
 
 /// The keeper of the table. After any `handle_*` call, ask for actions and news, then arm a timer.
@@ -99,10 +153,14 @@ pub struct Reconciler {
     wished: Vec<ServiceRules>,
     believed: Vec<ServiceRules>,
     owned: BTreeSet<ServiceKey>,
-    refused: BTreeMap<Subject, Refused>,
+    refused: BTreeMap<Subject, RefusedSubject>,
     link: Link,
-    busy: bool,
+    under_way: Option<UnderWay>,
     dirty: bool,
+    /// What the commands under way, or those before the audit that is due, put right.
+    repairing: BTreeSet<Subject>,
+    shown: Shown,
+    allowance: Allowance,
     was_lost: bool,
     /// The dataplane began anew while something was under way: its result tells of the one before.
     outdated: bool,
@@ -125,8 +183,11 @@ impl Reconciler {
             owned: owned.into_iter().collect(),
             refused: BTreeMap::new(),
             link: Link::Awaited,
-            busy: false,
+            under_way: None,
             dirty: true,
+            repairing: BTreeSet::new(),
+            shown: Shown::default(),
+            allowance: Allowance::default(),
             was_lost: false,
             outdated: false,
             baffled: false,
@@ -149,6 +210,7 @@ impl Reconciler {
             })
             .collect();
         self.refused.retain(|subject, _| wished.contains(subject));
+        self.shown.retain(|subject| wished.contains(&subject));
         self.owned
             .extend(rules.iter().map(|rules| rules.service.key));
         self.wished = rules;
@@ -156,26 +218,79 @@ impl Reconciler {
     }
 
     /// The table was read, and holds this.
-    pub fn handle_table(&mut self, rules: Vec<ServiceRules>) {
-        self.busy = false;
-        self.believed = rules;
-        if !std::mem::take(&mut self.outdated) {
-            self.link = Link::Read;
+    pub fn handle_table(&mut self, now: Instant, mut rules: Vec<ServiceRules>) {
+        let under_way = self.under_way.take();
+        self.shown.translate(&mut rules);
+        let repaired = std::mem::take(&mut self.repairing);
+        let is_believed = match under_way {
+            Some(UnderWay::Audit) => self.compare(now, &mut rules, &repaired),
+            _ => {
+                self.dirty = true;
+                true
+            }
+        };
+        if is_believed {
+            self.believed = rules;
         }
-        self.dirty = true;
+        if !std::mem::take(&mut self.outdated) {
+            self.link = Link::Read {
+                audit_at: now.checked_add(AUDIT_INTERVAL),
+            };
+        }
         if std::mem::take(&mut self.was_lost) {
             self.news.push(News::Found);
         }
     }
 
+    /// Finds out what others did since the table was left as `believed`. Returns whether `rules` is to
+    /// be believed now.
+    fn compare(
+        &mut self,
+        now: Instant,
+        rules: &mut [ServiceRules],
+        repaired: &BTreeSet<Subject>,
+    ) -> bool {
+        let ours = |rules: &&ServiceRules| self.owned.contains(&rules.service.key);
+        let left: Vec<ServiceRules> = self.believed.iter().filter(ours).cloned().collect();
+        let mut is_believed = true;
+        for (subject, drift) in drift::find(&left, rules) {
+            if repaired.contains(&subject) {
+                match drift {
+                    // Nobody can have changed it again at once: it is how this dataplane shows it.
+                    Drift::Changed(_) => {
+                        self.shown.remember(subject, &left, rules);
+                        self.news.push(News::ShownOtherwise { subject, drift });
+                    }
+                    // Somebody works against us: the next audit is soon enough.
+                    Drift::Missing | Drift::Foreign => is_believed = false,
+                }
+                continue;
+            }
+            self.repairing.insert(subject);
+            self.tell_drift(now, subject, drift);
+        }
+        self.shown.translate(rules);
+        self.dirty |= !self.repairing.is_empty();
+        let held_back = self.allowance.take_held_back();
+        self.news.extend(held_back.map(News::DriftsHeldBack));
+        is_believed
+    }
+
+    fn tell_drift(&mut self, now: Instant, subject: Subject, drift: Drift) {
+        if self.allowance.admit(now) {
+            self.news.push(News::Drifted { subject, drift });
+        }
+    }
+
     /// The commands were applied; these were refused, with their position among them.
     pub fn handle_applied(&mut self, now: Instant, failures: &[Failure]) {
-        self.busy = false;
+        self.under_way = None;
         self.outdated = false;
         let commands = std::mem::take(&mut self.commands);
         let target = std::mem::take(&mut self.target);
         let mut failed = BTreeSet::new();
         let mut is_baffling = false;
+        let mut is_unsure = false;
         for failure in failures {
             let Some(command) = commands.get(failure.index) else {
                 continue;
@@ -183,27 +298,35 @@ impl Reconciler {
             let subject = subject(command);
             failed.extend(subject);
             let refused = &failure.refused;
-            // Somebody else did it, or undid it: what is there will be read.
-            if matches!(
-                refused.reason(),
-                Reason::ServiceExists
-                    | Reason::DestinationExists
-                    | Reason::NoSuchDestination
-                    | Reason::NoSuchService
-            ) {
+            let of_refused = matches!(subject, Some(Subject::Destination(key, _))
+                if failed.contains(&Subject::Service(key)));
+            match (refused.reason(), subject) {
                 // What belongs into a service that was refused just now is no riddle.
-                let of_refused = matches!(subject, Some(Subject::Destination(key, _))
-                    if failed.contains(&Subject::Service(key)));
-                is_baffling |= !of_refused;
-                continue;
-            }
-            let reason = refused.message.clone();
-            let reason = reason.unwrap_or_else(|| refused.to_string());
-            match subject {
-                Some(subject) => self.refuse(now, subject, reason),
-                None => {
+                (Reason::NoSuchService, Some(_)) if of_refused => {}
+                // Somebody else did it, or undid it: what is there will be read.
+                (Reason::NoSuchService, Some(subject)) => {
+                    is_baffling = true;
+                    self.miss(now, Subject::Service(subject.service()));
+                }
+                (Reason::NoSuchDestination, Some(subject)) => {
+                    is_baffling = true;
+                    self.miss(now, subject);
+                }
+                (
+                    Reason::ServiceExists
+                    | Reason::DestinationExists
+                    | Reason::NoSuchService
+                    | Reason::NoSuchDestination,
+                    _,
+                ) => is_baffling = true,
+                (_, Some(subject)) => {
+                    is_unsure |= !matches!(command, Command::AddService(_));
+                    self.refuse(now, subject, refused);
+                }
+                (_, None) => {
                     is_baffling = true;
                     if let (Some(subject), false) = (removed(command), self.baffled) {
+                        let reason = reason(refused);
                         self.news.push(News::NotRemoved { subject, reason });
                     }
                 }
@@ -211,35 +334,45 @@ impl Reconciler {
         }
         self.accept_tried(&target, &failed);
         let was_baffled = std::mem::replace(&mut self.baffled, is_baffling);
-        if failures.is_empty() {
-            self.believed = target;
-        } else {
+        if is_baffling || is_unsure {
             // What was refused waits by itself; the rest may end the same way at once, for ever.
             let delay = (is_baffling && was_baffled).then_some(LINK_DELAY);
             self.link = Link::Unread {
                 at: delay.and_then(|delay| now.checked_add(delay)),
             };
+            return;
         }
-        let wished: BTreeSet<ServiceKey> =
-            self.wished.iter().map(|rules| rules.service.key).collect();
-        let believed: BTreeSet<ServiceKey> = self
-            .believed
+        // A refused service is not there, and all else is as it was to become.
+        self.believed = target;
+        self.believed
+            .retain(|rules| !failed.contains(&Subject::Service(rules.service.key)));
+        let known: BTreeSet<ServiceKey> = self
+            .wished
             .iter()
+            .chain(&self.believed)
             .map(|rules| rules.service.key)
             .collect();
-        if failures.is_empty() {
-            self.owned
-                .retain(|key| wished.contains(key) || believed.contains(key));
+        self.owned.retain(|key| known.contains(key));
+        if !self.repairing.is_empty() {
+            self.audit(now);
+        }
+    }
+
+    /// A command did not find what it was for.
+    fn miss(&mut self, now: Instant, subject: Subject) {
+        if self.repairing.insert(subject) {
+            self.tell_drift(now, subject, Drift::Missing);
         }
     }
 
     /// The dataplane does not answer, or no longer.
     pub fn handle_lost(&mut self, now: Instant, reason: String) {
-        self.busy = false;
+        self.under_way = None;
         let at = match std::mem::take(&mut self.outdated) {
             true => None,
             false => now.checked_add(LINK_DELAY),
         };
+        self.repairing.clear();
         self.commands.clear();
         self.target.clear();
         self.link = Link::Unread { at };
@@ -255,22 +388,42 @@ impl Reconciler {
     /// The dataplane is there anew: what is believed of its table is void.
     pub fn handle_ready(&mut self) {
         self.link = Link::Unread { at: None };
-        self.outdated = self.busy;
+        self.outdated = self.under_way.is_some();
+    }
+
+    /// Looks at the table now instead of later, and tries at once what was refused.
+    pub fn recheck(&mut self, now: Instant) {
+        self.audit(now);
+        for refused in self.refused.values_mut() {
+            if let Some(at) = &mut refused.retry_at {
+                *at = now;
+            }
+        }
+    }
+
+    fn audit(&mut self, now: Instant) {
+        if let Link::Read { audit_at } = &mut self.link {
+            *audit_at = Some(now);
+        }
     }
 
     /// What to do now; `None` when nothing is to be done, or something is under way.
     #[must_use]
     pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
-        if self.busy {
+        if self.under_way.is_some() {
             return None;
         }
         match self.link {
             Link::Unread { at } if at.is_none_or(|at| at <= now) => {
-                self.busy = true;
+                self.under_way = Some(UnderWay::Read);
                 return Some(Action::Read);
             }
             Link::Awaited | Link::Unread { .. } => return None,
-            Link::Read => {}
+            Link::Read { audit_at } if audit_at.is_some_and(|at| at <= now) => {
+                self.under_way = Some(UnderWay::Audit);
+                return Some(Action::Audit);
+            }
+            Link::Read { .. } => {}
         }
         let mut due = false;
         for refused in self.refused.values_mut() {
@@ -290,27 +443,29 @@ impl Reconciler {
         if commands.is_empty() {
             self.accept_tried(&target, &BTreeSet::new());
             self.believed = target;
+            self.repairing.clear();
             return None;
         }
         self.target = target;
         self.commands = commands.clone();
-        self.busy = true;
+        self.under_way = Some(UnderWay::Apply);
         Some(Action::Apply(commands))
     }
 
     /// When [`Self::poll_action`] should be asked again though nothing came in.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.busy {
+        if self.under_way.is_some() {
             return None;
         }
         match self.link {
             Link::Awaited => None,
             Link::Unread { at } => at,
-            Link::Read => self
+            Link::Read { audit_at } => self
                 .refused
                 .values()
                 .filter_map(|refused| refused.retry_at)
+                .chain(audit_at)
                 .min(),
         }
     }
@@ -324,19 +479,19 @@ impl Reconciler {
     /// Whether the table is known and as it is wished, apart from what is refused.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.link == Link::Read && !self.busy && !self.dirty
+        matches!(self.link, Link::Read { .. }) && self.under_way.is_none() && !self.dirty
     }
 
     /// Whether something is under way whose result has not come in.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.busy
+        self.under_way.is_some()
     }
 
     /// Whether the dataplane answered when it was last asked.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.link == Link::Read || (!self.was_lost && self.busy)
+        matches!(self.link, Link::Read { .. }) || (!self.was_lost && self.under_way.is_some())
     }
 
     /// The services that are, or may be, in the table because of us.
@@ -358,19 +513,22 @@ impl Reconciler {
         &self.believed
     }
 
-    fn refuse(&mut self, now: Instant, subject: Subject, reason: String) {
-        let delay = match self.refused.get(&subject) {
-            Some(refused) => (refused.delay * 2).min(MAX_DELAY),
-            None => {
-                let reason = reason.clone();
-                self.news.push(News::Refused { subject, reason });
-                FIRST_DELAY
-            }
+    fn refuse(&mut self, now: Instant, subject: Subject, refused: &Refused) {
+        let reason = reason(refused);
+        let known = self.refused.get(&subject);
+        if known.is_none_or(|known| known.reason != reason) {
+            let reason = reason.clone();
+            self.news.push(News::Refused { subject, reason });
+        }
+        let longest = match refused.errno {
+            libc::EADDRNOTAVAIL | libc::EADDRINUSE | libc::EACCES => MAX_LISTEN_DELAY,
+            _ => MAX_DELAY,
         };
+        let delay = known.map_or(FIRST_DELAY, |known| (known.delay * 2).min(longest));
         let retry_at = now.checked_add(delay);
         self.refused.insert(
             subject,
-            Refused {
+            RefusedSubject {
                 reason,
                 delay,
                 retry_at,
@@ -450,6 +608,14 @@ fn subject(command: &Command) -> Option<Subject> {
             destination,
         } => Some(Subject::Destination(*service, destination.key())),
         _ => None,
+    }
+}
+
+/// The dataplane's own words, if it has any.
+fn reason(refused: &Refused) -> String {
+    match &refused.message {
+        Some(message) => message.clone(),
+        None => refused.to_string(),
     }
 }
 

@@ -15,8 +15,8 @@ use healthcheck::{
     SorryConfig, StatusSet, VirtualServerConfig,
 };
 use ipvs_netlink::{
-    AddressFamily, Destination, Granularity, Name, ServiceFlags, ServiceKey, ServiceRules,
-    TunnelKind, VirtualService,
+    AddressFamily, Destination, DestinationKey, Granularity, Name, ServiceFlags, ServiceKey,
+    ServiceRules, TunnelKind, VirtualService,
 };
 use kconf_parser::config::{
     self, Check, CheckKind, Endpoint, Family, ForwardMethod, Globals, VirtualServerId,
@@ -210,6 +210,22 @@ pub fn service_name(key: &ServiceKey) -> String {
         } => format!("[{address}]:{}:{port}", protocol.as_str().to_lowercase()),
         ServiceKey::Mark { mark, .. } => format!("FWM {mark}"),
     }
+}
+
+/// The name of a destination in log lines: `[10.0.1.1]:tcp:80`, `[10.0.1.1]:none:80` behind a firewall
+/// mark.
+#[must_use]
+pub fn server_name(service: &ServiceKey, destination: &DestinationKey) -> String {
+    let protocol = match service {
+        ServiceKey::Address { protocol, .. } => match protocol {
+            ipvs_netlink::Protocol::Tcp => Protocol::Tcp,
+            ipvs_netlink::Protocol::Udp => Protocol::Udp,
+            ipvs_netlink::Protocol::Sctp => Protocol::Sctp,
+        },
+        ServiceKey::Mark { .. } => Protocol::None,
+    };
+    let address = SocketAddr::new(destination.address, destination.port);
+    ServerId::new(address, protocol).to_string()
 }
 
 fn virtual_service(service: &config::VirtualServer, key: ServiceKey) -> VirtualService {

@@ -7,6 +7,7 @@ mod load;
 mod dying;
 mod failing;
 mod kernel;
+mod meddling;
 mod reloading;
 mod serving;
 mod status;

@@ -9,12 +9,23 @@ use proptest::prelude::*;
 use super::*;
 
 /// A dataplane that refuses what it is told to refuse.
-#[derive(Default)]
 struct Picky {
+    errno: i32,
     services: BTreeSet<ServiceKey>,
     destinations: BTreeSet<DestinationKey>,
     /// Nothing may be deleted.
     clings: bool,
+}
+
+impl Default for Picky {
+    fn default() -> Self {
+        Self {
+            errno: libc::EADDRINUSE,
+            services: BTreeSet::new(),
+            destinations: BTreeSet::new(),
+            clings: false,
+        }
+    }
 }
 
 impl Dataplane for Picky {
@@ -29,7 +40,7 @@ impl Dataplane for Picky {
         };
         if refused {
             return Err(Refusal::new(
-                libc::EADDRINUSE,
+                self.errno,
                 "address in use; stop the other server",
             ));
         }
@@ -46,6 +57,11 @@ struct Lab {
     start: Instant,
     applied: Vec<Vec<Command>>,
     reads: usize,
+    audits: usize,
+    /// How the dataplane shows its table otherwise than it is.
+    distort: fn(&mut [ServiceRules]),
+    /// What somebody else does whenever the table is about to be looked at.
+    before_audit: Option<Command>,
     is_down: bool,
 }
 
@@ -62,6 +78,9 @@ impl Lab {
             start: now,
             applied: Vec::new(),
             reads: 0,
+            audits: 0,
+            distort: |_| {},
+            before_audit: None,
             is_down: false,
         }
     }
@@ -80,7 +99,17 @@ impl Lab {
                 _ if self.is_down => self.reconciler.handle_lost(self.now, "down".into()),
                 Action::Read => {
                     self.reads += 1;
-                    self.reconciler.handle_table(self.client.rules().unwrap());
+                    let rules = self.client.rules().unwrap();
+                    self.reconciler.handle_table(self.now, rules);
+                }
+                Action::Audit => {
+                    self.audits += 1;
+                    if let Some(command) = &self.before_audit {
+                        let _ = self.client.execute(command);
+                    }
+                    let mut rules = self.client.rules().unwrap();
+                    (self.distort)(&mut rules);
+                    self.reconciler.handle_table(self.now, rules);
                 }
                 Action::Apply(commands) => {
                     let failures = self.client.apply(&commands).unwrap();
@@ -212,17 +241,10 @@ fn one_refused_service_does_not_keep_the_others_from_being() {
     );
     assert!(lab.reconciler.refusal(&key(1)).is_some());
 
-    // Tried again after 1, 2, 4, ... seconds, without a word.
-    lab.applied.clear();
-    let mut tries = Vec::new();
-    while tries.len() < 8 {
-        let at = lab.reconciler.poll_timeout().unwrap();
-        tries.push((at - lab.start).as_secs());
-        lab.now = at;
-        lab.work();
-    }
-    assert_eq!(tries, [1, 3, 7, 15, 31, 63, 123, 183]);
+    // Tried again within a few seconds, without a word.
+    assert_eq!(tries(&mut lab, 5), [1, 3, 5, 7, 9]);
     assert_eq!(lab.reconciler.take_news(), []);
+    assert_eq!(lab.reads, 1, "no surprise, nothing to read");
 
     lab.refuse(|picky| picky.services.clear());
     lab.run(Duration::from_secs(60));
@@ -233,7 +255,70 @@ fn one_refused_service_does_not_keep_the_others_from_being() {
             subject: Subject::Service(key(1))
         }]
     );
-    assert_eq!(lab.reconciler.poll_timeout(), None);
+    lab.applied.clear();
+    lab.run(Duration::from_secs(60));
+    assert!(lab.applied.is_empty());
+}
+
+/// When what is refused is tried the next times, in seconds since the start.
+fn tries(lab: &mut Lab, count: usize) -> Vec<u64> {
+    lab.applied.clear();
+    let mut tries = Vec::new();
+    while tries.len() < count {
+        lab.now = lab.reconciler.poll_timeout().unwrap();
+        let before = lab.applied.len();
+        lab.work();
+        if lab.applied.len() > before {
+            tries.push((lab.now - lab.start).as_secs());
+        }
+    }
+    tries
+}
+
+#[test]
+fn what_costs_more_than_listening_is_tried_more_and_more_rarely() {
+    let mut lab = Lab::new();
+    lab.refuse(|picky| {
+        picky.errno = libc::EOPNOTSUPP;
+        picky.services.insert(key(1));
+    });
+    lab.reconciler.wish(vec![rules(1, &[(1, 1)])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    assert_eq!(tries(&mut lab, 8), [1, 3, 7, 15, 31, 63, 123, 183]);
+    // But at once when the operator has reloaded.
+    lab.reconciler.recheck(lab.now);
+    assert_eq!(tries(&mut lab, 1), [183]);
+}
+
+#[test]
+fn another_reason_is_told_anew() {
+    let mut lab = Lab::new();
+    lab.refuse(|picky| {
+        picky.services.insert(key(1));
+    });
+    lab.reconciler.wish(vec![rules(1, &[])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    let _ = lab.reconciler.take_news();
+    let failure = |message: &str| Failure {
+        index: 0,
+        refused: Refused {
+            command: ipvs_netlink::CommandKind::AddService,
+            errno: libc::EADDRNOTAVAIL,
+            message: Some(message.to_owned()),
+        },
+    };
+    let mut told = Vec::new();
+    for message in ["no such address", "no such address", "address in use"] {
+        lab.reconciler.recheck(lab.now);
+        assert_eq!(lab.reconciler.poll_action(lab.now), Some(Action::Audit));
+        lab.reconciler.handle_table(lab.now, Vec::new());
+        lab.reconciler.poll_action(lab.now).unwrap();
+        lab.reconciler.handle_applied(lab.now, &[failure(message)]);
+        told.push(lab.reconciler.take_news().len());
+    }
+    assert_eq!(told, [1, 0, 1]);
 }
 
 #[test]
@@ -328,7 +413,7 @@ fn a_deletion_that_is_refused_is_told_once_and_tried_without_haste() {
     lab.refuse(|picky| picky.clings = false);
     lab.run(Duration::from_secs(1));
     assert_eq!(lab.table(), [rules(1, &[(2, 1)])]);
-    assert_eq!(lab.reconciler.poll_timeout(), None);
+    assert!(lab.reconciler.is_settled());
 }
 
 #[test]
@@ -343,7 +428,7 @@ fn what_is_read_from_a_dataplane_that_is_gone_is_read_again() {
     // It dies after it has answered, and the next one is ready before the answer is looked at.
     lab.client.execute(&Command::Flush).unwrap();
     lab.reconciler.handle_ready();
-    lab.reconciler.handle_table(old);
+    lab.reconciler.handle_table(lab.now, old);
     lab.work();
     assert_eq!(lab.table(), [rules(1, &[(1, 1)])]);
     assert!(lab.reconciler.is_settled());
@@ -375,8 +460,155 @@ fn a_lost_dataplane_is_filled_again_when_it_is_back() {
     assert_eq!(lab.reconciler.take_news(), [News::Found]);
 }
 
+/// A table with two services of ours, one of others, and nothing left to tell.
+fn settled() -> Lab {
+    let mut lab = Lab::new();
+    lab.client.add_service(&rules(9, &[]).service).unwrap();
+    lab.client
+        .add_destination(&key(9), &destination(9, 9))
+        .unwrap();
+    lab.reconciler
+        .wish(vec![rules(1, &[(1, 1), (2, 2)]), rules(2, &[(1, 1)])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    lab.applied.clear();
+    lab
+}
+
+fn server(service: u8, number: u8) -> Subject {
+    Subject::Destination(key(service), destination(number, 1).key())
+}
+
 #[test]
-fn what_others_did_meanwhile_is_found_out_and_put_right() -> Result<(), IpvsError> {
+fn what_others_do_to_the_table_is_put_right_within_an_interval() -> Result<(), IpvsError> {
+    let mut lab = settled();
+    let whole = lab.table();
+    type Meddle = fn(&mut Lab) -> Result<(), IpvsError>;
+    let cases: [(Meddle, Vec<(Subject, Drift)>); 5] = [
+        (
+            |lab| lab.client.delete_service(&key(1)),
+            vec![(Subject::Service(key(1)), Drift::Missing)],
+        ),
+        (
+            |lab| {
+                let server = destination(1, 1).key();
+                lab.client.delete_destination(&key(1), &server)
+            },
+            vec![(server(1, 1), Drift::Missing)],
+        ),
+        (
+            |lab| lab.client.edit_destination(&key(1), &destination(2, 0)),
+            vec![(
+                server(1, 2),
+                Drift::Changed(vec![Difference {
+                    what: "weight",
+                    found: "0".into(),
+                    left: "2".into(),
+                }]),
+            )],
+        ),
+        (
+            |lab| lab.client.add_destination(&key(2), &destination(7, 1)),
+            vec![(server(2, 7), Drift::Foreign)],
+        ),
+        (
+            |lab| {
+                let other = VirtualService::new(key(2), "rr".parse().unwrap());
+                lab.client.edit_service(&other)
+            },
+            vec![(
+                Subject::Service(key(2)),
+                Drift::Changed(vec![Difference {
+                    what: "scheduler",
+                    found: "rr".into(),
+                    left: "wrr".into(),
+                }]),
+            )],
+        ),
+    ];
+    for (meddle, drifts) in cases {
+        meddle(&mut lab)?;
+        assert_ne!(lab.table(), whole);
+        lab.run(AUDIT_INTERVAL);
+        assert_eq!(lab.table(), whole, "after {drifts:?}");
+        let news: Vec<News> = drifts
+            .into_iter()
+            .map(|(subject, drift)| News::Drifted { subject, drift })
+            .collect();
+        assert_eq!(lab.reconciler.take_news(), news);
+    }
+    // All at once: those of others are gone for good, which is their affair.
+    lab.client.execute(&Command::Flush)?;
+    lab.run(AUDIT_INTERVAL);
+    assert_eq!(lab.table(), whole[..2]);
+    assert_eq!(lab.reads, 1);
+    Ok(())
+}
+
+#[test]
+fn a_reload_looks_at_the_table_at_once_and_puts_right_what_is_wished_now() -> Result<(), IpvsError>
+{
+    let mut lab = settled();
+    lab.client.delete_service(&key(1))?;
+    lab.client.delete_service(&key(2))?;
+    lab.reconciler.wish(vec![rules(1, &[(1, 7)])]);
+    lab.reconciler.recheck(lab.now);
+    lab.work();
+    assert_eq!(lab.table(), [rules(1, &[(1, 7)]), rules(9, &[(9, 9)])]);
+    Ok(())
+}
+
+#[test]
+fn a_table_that_nobody_touched_costs_no_command_and_no_word() {
+    let mut lab = settled();
+    lab.run(Duration::from_secs(30));
+    assert_eq!(lab.audits, 10);
+    assert_eq!(lab.applied, Vec::<Vec<Command>>::new());
+    assert_eq!(lab.reconciler.take_news(), []);
+    assert_eq!(lab.reads, 1);
+}
+
+#[test]
+fn a_value_that_the_dataplane_shows_otherwise_is_set_once_more_and_then_left() {
+    let mut lab = settled();
+    lab.distort = |rules| {
+        for rules in rules {
+            for destination in &mut rules.destinations {
+                destination.forward = ForwardMethod::Local;
+            }
+        }
+    };
+    lab.run(Duration::from_secs(30));
+    assert_eq!(lab.applied.len(), 1);
+    let news = lab.reconciler.take_news();
+    let told = |wanted: fn(&News) -> bool| news.iter().filter(|news| wanted(news)).count();
+    assert_eq!(told(|news| matches!(news, News::Drifted { .. })), 3);
+    assert_eq!(told(|news| matches!(news, News::ShownOtherwise { .. })), 3);
+    assert_eq!(news.len(), 6);
+    // What somebody changes for real is still noticed.
+    lab.client
+        .edit_destination(&key(1), &destination(1, 5))
+        .unwrap();
+    lab.run(AUDIT_INTERVAL);
+    assert_eq!(lab.table()[0], rules(1, &[(1, 1), (2, 2)]));
+}
+
+#[test]
+fn whoever_works_against_us_is_answered_once_an_interval() {
+    let mut lab = settled();
+    lab.before_audit = Some(Command::DeleteService(key(1)));
+    lab.run(Duration::from_secs(30));
+    assert_eq!(lab.applied.len(), 10);
+    assert_eq!(lab.audits, 20);
+    let news = lab.reconciler.take_news();
+    assert_eq!(news.len(), 10);
+    lab.before_audit = None;
+    lab.run(AUDIT_INTERVAL);
+    assert_eq!(lab.table()[0], rules(1, &[(1, 1), (2, 2)]));
+}
+
+#[test]
+fn a_command_that_finds_something_gone_says_so_and_puts_it_right() -> Result<(), IpvsError> {
     let mut lab = Lab::new();
     lab.reconciler.wish(vec![rules(1, &[(1, 1)])]);
     lab.reconciler.handle_ready();
@@ -388,8 +620,25 @@ fn what_others_did_meanwhile_is_found_out_and_put_right() -> Result<(), IpvsErro
     lab.reconciler.wish(vec![rules(1, &[(1, 5), (2, 1)])]);
     lab.work();
     assert_eq!(lab.table(), [rules(1, &[(1, 5), (2, 1)])]);
-    assert_eq!(lab.reconciler.take_news(), []);
+    assert_eq!(
+        lab.reconciler.take_news(),
+        [News::Drifted {
+            subject: server(1, 1),
+            drift: Drift::Missing,
+        }]
+    );
     Ok(())
+}
+
+#[test]
+fn a_table_that_is_new_while_the_old_one_is_looked_at_is_read() {
+    let mut lab = settled();
+    lab.reconciler.recheck(lab.now);
+    assert_eq!(lab.reconciler.poll_action(lab.now), Some(Action::Audit));
+    lab.reconciler.handle_ready();
+    lab.reconciler
+        .handle_table(lab.now, lab.client.rules().unwrap());
+    assert_eq!(lab.reconciler.poll_action(lab.now), Some(Action::Read));
 }
 
 #[derive(Debug, Clone)]
@@ -400,6 +649,27 @@ enum Step {
     Down(bool),
     Ready,
     Wait(u64),
+    /// Somebody else's command; those that are refused do nothing.
+    Meddle(Command),
+}
+
+/// What others do to services of ours.
+fn meddle() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        (1u8..4).prop_map(|number| Command::DeleteService(key(number))),
+        (1u8..4, 1u8..6, 0u32..3).prop_map(|(number, server, weight)| Command::AddDestination {
+            service: key(number),
+            destination: destination(server, weight),
+        }),
+        (1u8..4, 1u8..4, 0u32..3).prop_map(|(number, server, weight)| Command::EditDestination {
+            service: key(number),
+            destination: destination(server, weight),
+        }),
+        (1u8..4, 1u8..4).prop_map(|(number, server)| Command::DeleteDestination {
+            service: key(number),
+            destination: destination(server, 0).key(),
+        }),
+    ]
 }
 
 fn wish() -> impl Strategy<Value = Vec<(u8, Vec<(u8, u32)>)>> {
@@ -420,6 +690,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::Down),
         1 => Just(Step::Ready),
         2 => (0u64..10).prop_map(Step::Wait),
+        2 => meddle().prop_map(Step::Meddle),
     ]
 }
 
@@ -432,6 +703,7 @@ proptest! {
         lab.client.add_service(&foreign.service).unwrap();
         lab.client.add_destination(&key(9), &foreign.destinations[0]).unwrap();
         let mut wished = Vec::new();
+        let is_ready = steps.iter().any(|step| matches!(step, Step::Ready));
         for step in steps {
             match step {
                 Step::Wish(services) => {
@@ -445,18 +717,25 @@ proptest! {
                 Step::Allow => lab.refuse(|picky| *picky = Picky::default()),
                 Step::Down(down) => lab.is_down = down,
                 Step::Ready => lab.reconciler.handle_ready(),
+                Step::Meddle(command) => {
+                    let _ = lab.client.execute(&command);
+                }
                 Step::Wait(seconds) => lab.run(Duration::from_secs(seconds)),
             }
             lab.work();
         }
         lab.refuse(|picky| *picky = Picky::default());
         lab.is_down = false;
-        lab.reconciler.handle_ready();
-        lab.work();
+        // Otherwise it has to find out by itself what has happened.
+        if !is_ready {
+            lab.reconciler.handle_ready();
+            lab.work();
+        }
         lab.run(Duration::from_secs(300));
         wished.push(foreign);
         prop_assert_eq!(lab.table(), wished);
         prop_assert!(lab.reconciler.is_settled());
-        prop_assert_eq!(lab.reconciler.poll_timeout(), None);
+        let next = lab.reconciler.poll_timeout().unwrap();
+        prop_assert!(next > lab.now && next <= lab.now + AUDIT_INTERVAL);
     }
 }
