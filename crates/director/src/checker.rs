@@ -116,7 +116,7 @@ async fn serve(
     reader: OwnedReadHalf,
     parent: OwnedWriteHalf,
 ) -> Exit {
-    logging::start(&start.log, Role::Checker);
+    let _logging = logging::start(&start.log, Role::Checker);
     if let Err(error) = child::leave_signals_to_parent() {
         error!("Unable to set signal handlers - {error}");
         return Exit::Software;

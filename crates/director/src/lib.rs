@@ -68,6 +68,7 @@ pub mod check_log;
 pub mod checker;
 pub mod child;
 pub mod config;
+mod console;
 pub mod control;
 pub mod daemon;
 pub mod dataplane;

@@ -3,31 +3,32 @@
 //! # Design
 //! One `tracing` layer with up to three sinks. A line is the event's message, followed by its fields
 //! if it has any; the lines that operators search for, those of keepalived, carry none and so read
-//! word for word as they are used to. Nothing here waits: the system log gets a datagram that may be
-//! lost, a terminal that is gone is ignored, and one that takes nothing more loses lines, which are
-//! counted: a director must not stop for its log.
+//! word for word as they are used to. The system log gets a datagram that may be lost, and the terminal
+//! has a thread of its own (`console`), because a director must not stop for its log.
 
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use jiff::Zoned;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
+use crate::console::Console;
 use crate::role::Role;
 
 /// Where the system log takes datagrams.
 const SYSLOG_SOCKET: &str = "/dev/log";
+
+/// How long a process that ends waits for its last lines to be read.
+const FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
 /// The crates whose detail `--log-detail` shows; of all others only warnings are of interest.
 const OURS: [&str; 6] = [
@@ -109,23 +110,41 @@ impl std::str::FromStr for Facility {
 #[error("not one of 0 to 7, local0 to local7, user, daemon")]
 pub struct UnknownFacility;
 
+/// Keeps the last lines of a process from being lost: to be dropped at its end.
+#[derive(Debug)]
+#[must_use = "dropped at once, it waits for nothing that is logged later"]
+pub struct Logging {
+    console: Option<Console>,
+}
+
+impl Drop for Logging {
+    /// Waits until the terminal has all lines, but no longer than half a second.
+    fn drop(&mut self) {
+        if let Some(console) = &self.console {
+            console.flush(FLUSH_LIMIT);
+        }
+    }
+}
+
 /// Sends this process's log where `options` say, from now on, the report of a panic included.
 ///
 /// A log file that cannot be opened is reported through the other sinks and left out.
-pub fn start(options: &LogOptions, role: Role) {
+pub fn start(options: &LogOptions, role: Role) -> Logging {
     let mut failed = None;
+    // Without a thread there is no memory for anything else either.
+    let console = options.console.then(|| Console::start(io::stderr()).ok());
+    let console = console.flatten();
     let file = options.file.as_deref().and_then(|path| {
         let path = file_of(path, role);
         let open = OpenOptions::new().append(true).create(true).open(&path);
         open.map_err(|error| failed = Some((path, error))).ok()
     });
     let layer = KeepalivedLayer {
-        console: options.console,
+        console: console.clone(),
         syslog: options.syslog.then(Syslog::open).flatten(),
         file: file.map(Mutex::new),
         facility: options.facility,
         ident: role.ident(),
-        lost: AtomicU64::new(0),
     };
     let level = match options.detail {
         0 => Level::INFO,
@@ -139,10 +158,19 @@ pub fn start(options: &LogOptions, role: Role) {
     // Fails only when this process logs already; then it goes on doing so.
     let _ = tracing::subscriber::set_global_default(subscriber);
     // A fault in the program must not be lost with the terminal.
-    std::panic::set_hook(Box::new(|panic| tracing::error!("Internal fault: {panic}")));
+    std::panic::set_hook(Box::new({
+        let console = console.clone();
+        move |panic| {
+            tracing::error!("Internal fault: {panic}");
+            if let Some(console) = &console {
+                console.flush(FLUSH_LIMIT);
+            }
+        }
+    }));
     if let Some((path, error)) = failed {
         tracing::error!("Unable to open log file {} - {error}", path.display());
     }
+    Logging { console }
 }
 
 /// `/tmp/keepalived.log` becomes `/tmp/keepalived_healthcheckers.log` for the checker.
@@ -157,32 +185,11 @@ fn file_of(path: &Path, role: Role) -> PathBuf {
 }
 
 struct KeepalivedLayer {
-    console: bool,
+    console: Option<Console>,
     syslog: Option<Syslog>,
     file: Option<Mutex<File>>,
     facility: Facility,
     ident: &'static str,
-    /// Lines that the terminal did not take since it last took one.
-    lost: AtomicU64,
-}
-
-impl KeepalivedLayer {
-    /// Writes to the terminal if that does not mean to wait.
-    fn print(&self, line: &str) {
-        let mut stderr = io::stderr().lock();
-        let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-        // What is not a number of ready files is a signal; then it is tried.
-        if poll(&mut fds, PollTimeout::ZERO) == Ok(0) {
-            self.lost.fetch_add(1, Relaxed);
-            return;
-        }
-        let lost = match self.lost.swap(0, Relaxed) {
-            0 => String::new(),
-            lost => format!("({lost} lines were lost here)\n"),
-        };
-        // In one piece: other processes of the director write there too.
-        let _ = stderr.write_all([&lost, line].concat().as_bytes());
-    }
 }
 
 impl<S: Subscriber> Layer<S> for KeepalivedLayer {
@@ -191,15 +198,15 @@ impl<S: Subscriber> Layer<S> for KeepalivedLayer {
         event.record(&mut line);
         let text = line.text();
         let now = Zoned::now();
-        if self.console || self.file.is_some() {
+        if self.console.is_some() || self.file.is_some() {
             let stamped = format!("{}: {text}\n", console_time(&now));
-            if self.console {
-                self.print(&stamped);
-            }
             if let Some(file) = &self.file
                 && let Ok(mut file) = file.lock()
             {
                 let _ = file.write_all(stamped.as_bytes());
+            }
+            if let Some(console) = &self.console {
+                console.push(stamped);
             }
         }
         if let Some(syslog) = &self.syslog {
@@ -316,12 +323,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let layer = KeepalivedLayer {
-            console: false,
+            console: None,
             syslog: None,
             file: Some(Mutex::new(File::create(&path).unwrap())),
             facility: Facility::Daemon,
             ident: "test",
-            lost: AtomicU64::new(0),
         };
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, || {

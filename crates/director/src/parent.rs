@@ -58,7 +58,7 @@ pub fn run(options: RunOptions) -> u8 {
             }
         }
     }
-    logging::start(&options.log, Role::Parent);
+    let _logging = logging::start(&options.log, Role::Parent);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

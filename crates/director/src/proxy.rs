@@ -36,7 +36,7 @@ pub fn run(parent: i32) -> u8 {
     let Some((start, mut parent)) = started else {
         return Exit::Ok.code();
     };
-    logging::start(&start.log, Role::Proxy);
+    let _logging = logging::start(&start.log, Role::Proxy);
     // Outside the runtime: the dataplane brings its own, and waits for them when it ends.
     let proxy = match launch(&runtime, &start) {
         Ok(proxy) => proxy,

@@ -11,3 +11,4 @@ mod meddling;
 mod reloading;
 mod serving;
 mod status;
+mod unread;
