@@ -163,3 +163,16 @@ fn a_failed_server_stays_down_over_a_reload() {
         lab.weights() == [(a.port(), 2), (b.port(), 1)]
     });
 }
+
+#[test]
+fn a_file_of_nothing_but_mistakes_does_not_flood_the_log() {
+    let a = Backend::start("a");
+    let good = virtual_server(free_port(), &real_server(&a, 1, ""));
+    let lab = Lab::start(&good);
+    lab.reload(&"bogus\n".repeat(5_000));
+    lab.wait("the refusal", |lab| {
+        lab.count("New config failed validation") > 0
+    });
+    assert_eq!(lab.count("bogus"), 200);
+    assert_eq!(lab.count("... and 4800 more"), 1);
+}

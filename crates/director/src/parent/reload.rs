@@ -10,6 +10,9 @@ use crate::config::{Loaded, needs_restart};
 use crate::message::ToChecker;
 use crate::status::{ReloadStatus, unix_ms};
 
+/// How many problems of one configuration are logged, and kept for status.
+const MAX_LOGGED: usize = 200;
+
 impl Parent {
     /// Reads the configuration again and puts it in force if it has no error.
     pub(super) fn reload(&mut self) -> ReloadStatus {
@@ -27,6 +30,7 @@ impl Parent {
         let mut problems: Vec<String> = loaded
             .problems
             .iter()
+            .take(MAX_LOGGED)
             .map(|problem| format!("{}: {}", problem.severity, problem.text))
             .collect();
         let refused = needs_restart(&self.config, &loaded.config);
@@ -64,12 +68,17 @@ impl Parent {
     }
 }
 
-/// Logs what was found in a configuration.
+/// Logs what was found in a configuration: all that an operator will read, not all that a wrong file can hold.
 pub(super) fn log_problems(loaded: &Loaded) {
-    for problem in &loaded.problems {
+    let mut problems = loaded.problems.iter();
+    for problem in problems.by_ref().take(MAX_LOGGED) {
         match problem.severity {
             Severity::Error => error!("{}", problem.text),
             Severity::Warning => warn!("{}", problem.text),
         }
+    }
+    if problems.len() > 0 {
+        let more = problems.len();
+        error!("... and {more} more - see all of them with: lvsd check FILE");
     }
 }
