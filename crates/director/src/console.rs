@@ -100,9 +100,7 @@ impl Backlog {
     fn report_loss(&mut self) {
         if self.lost > 0 {
             let lost = std::mem::take(&mut self.lost);
-            self.add(format!(
-                "{lost} log lines are missing here: nobody read in time\n"
-            ));
+            self.add(format!("({lost} lines were lost here)\n"));
         }
     }
 }
@@ -157,10 +155,7 @@ mod tests {
             next += 1;
         };
         let missing = count - next;
-        assert_eq!(
-            loss,
-            format!("{missing} log lines are missing here: nobody read in time")
-        );
+        assert_eq!(loss, format!("({missing} lines were lost here)"));
         assert!(console.flush(Duration::from_secs(20)));
         console.push("again\n".to_owned());
         assert_eq!(lines.next().unwrap(), "again");

@@ -1,7 +1,7 @@
 //! `lvsd status`, as a table and as JSON, and the control socket under it.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use lvs_testkit::free_port;
 use serde_json::json;
 
 use crate::backend::Backend;
-use crate::lab::{LIMIT, Lab, get, real_server, virtual_server};
+use crate::lab::{Lab, get, real_server, virtual_server};
 
 fn lvsd_status(lab: &Lab, flags: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_lvsd"))
@@ -134,47 +134,4 @@ fn the_control_socket_is_ours_alone_and_survives_nonsense() {
     assert_eq!(ask(&"x".repeat(10_000)), "error");
     assert_eq!(ask("{\"command\":\"reload\"}\n"), "reload");
     assert_eq!(ask("{\"command\":\"status\"}\n"), "status");
-}
-
-#[test]
-fn a_terminal_that_takes_nothing_more_stops_nobody() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("keepalived.conf");
-    std::fs::write(&config, "").unwrap();
-    let terminal = folder.path().join("terminal");
-    nix::unistd::mkfifo(&terminal, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let mut held = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(&terminal)
-        .unwrap();
-    while held.write(&[b'x'; 4096]).is_ok() {}
-    let run_dir = folder.path().join("run");
-    let mut lvsd = lvs_testkit::Process::start(
-        Command::new("sh")
-            .args(["-c", "exec \"$0\" \"$@\" 2>\"$TERMINAL\""])
-            .arg(env!("CARGO_BIN_EXE_lvsd"))
-            .args(["-n", "-l", "-G", "--dataplane", "userspace", "-f"])
-            .arg(&config)
-            .arg("--run-dir")
-            .arg(&run_dir)
-            .env("TERMINAL", &terminal),
-    );
-    lvs_testkit::wait_until("an answer", LIMIT, || {
-        let mut client = director::control::Client::connect(&run_dir.join("control.sock")).ok()?;
-        client.status().ok()
-    });
-    // Once somebody reads again, it says what is missing.
-    let mut text = String::new();
-    lvs_testkit::wait_until("the number of lost lines", LIMIT, || {
-        lvsd.signal(nix::sys::signal::Signal::SIGHUP);
-        let mut buffer = [0; 4096];
-        while let Ok(count) = held.read(&mut buffer) {
-            text.push_str(&String::from_utf8_lossy(&buffer[..count]));
-        }
-        text.contains(" lines were lost here)\n").then_some(())
-    });
-    lvsd.signal(nix::sys::signal::Signal::SIGTERM);
-    assert_eq!(lvsd.wait(LIMIT).code(), Some(0));
 }
