@@ -29,6 +29,8 @@ pub struct Block {
     pub settings: Vec<Setting>,
     /// Blocks in it, in the order of the text.
     pub blocks: Vec<Self>,
+    /// Keywords that unknown words of this block most likely were meant to be.
+    pub misspelt: Vec<&'static str>,
 }
 
 /// A keyword with its value.
@@ -124,6 +126,11 @@ impl Block {
             .iter()
             .rev()
             .find(|setting| setting.keyword.name == keyword)
+    }
+
+    /// Whether the keyword, or an unknown word that most likely was meant to be it, stands here.
+    pub fn means(&self, keyword: &str) -> bool {
+        self.setting(keyword).is_some() || self.misspelt.contains(&keyword)
     }
 
     /// All settings with this keyword.

@@ -27,6 +27,7 @@ pub(crate) fn read(statements: &[Statement], report: &mut Report<'_>) -> Block {
         name: Some(Value::None),
         settings: Vec::new(),
         blocks: Vec::new(),
+        misspelt: Vec::new(),
     };
     Reader {
         report,
@@ -62,7 +63,8 @@ impl Reader<'_, '_> {
             return;
         }
         let Some(keyword) = block.kind.keyword(name) else {
-            unknown::report(self.report, block.kind, &self.path, statement);
+            let meant = unknown::report(self.report, block.kind, &self.path, statement);
+            block.misspelt.extend(meant);
             return;
         };
         self.renamed(keyword, statement.keyword);
@@ -133,7 +135,7 @@ impl Reader<'_, '_> {
                 let Some(kind) = shape.block_kind() else {
                     return;
                 };
-                let (settings, blocks) = (Vec::new(), Vec::new());
+                let (settings, blocks, misspelt) = (Vec::new(), Vec::new(), Vec::new());
                 let head = statement.span();
                 let inner = Block {
                     kind,
@@ -141,6 +143,7 @@ impl Reader<'_, '_> {
                     name,
                     settings,
                     blocks,
+                    misspelt,
                 };
                 self.path.push((kind, head));
                 let inner = self.block(inner, &body.statements);

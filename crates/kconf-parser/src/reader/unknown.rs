@@ -13,13 +13,14 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("script", "misc_path"),
 ];
 
-/// Reports a statement whose keyword its block does not have.
+/// Reports a statement whose keyword its block does not have. Returns the keyword that most likely
+/// was meant.
 pub(super) fn report(
     report: &mut Report<'_>,
     block: BlockKind,
     path: &[(BlockKind, Span)],
     statement: &Statement,
-) {
+) -> Option<&'static str> {
     let word = report.slice(statement.keyword.span);
     let span = statement.keyword.outer();
     if let Some((_, _, reason)) = REMOVED
@@ -30,7 +31,7 @@ pub(super) fn report(
         let whole = report.place(statement.span());
         let diagnostic = report.error(Code::RemovedKeyword, span, message);
         report.push(diagnostic.suggest(whole, ""));
-        return;
+        return None;
     }
     let elsewhere: Vec<BlockKind> = BlockKind::ALL
         .iter()
@@ -44,12 +45,17 @@ pub(super) fn report(
     let synonym = SYNONYMS
         .iter()
         .find(|(other, own)| *other == word && block.keyword(own).is_some());
-    let diagnostic = match (synonym, near.or_else(|| part_of(word, block))) {
-        (Some((_, own)), _) => meant(report, block, span, word, own),
-        (_, Some(near)) if !related => meant(report, block, span, word, near),
-        _ if !elsewhere.is_empty() => misplaced(report, block, statement, word, &elsewhere, path),
-        (_, Some(near)) => meant(report, block, span, word, near),
-        (_, None) => nothing_like_it(report, block, span, word),
+    let own = match (synonym, near.or_else(|| part_of(word, block))) {
+        (Some((_, own)), _) => Some(*own),
+        (_, Some(near)) if !related || elsewhere.is_empty() => Some(near),
+        _ => None,
+    };
+    let diagnostic = match own {
+        Some(own) => meant(report, block, span, word, own),
+        None if !elsewhere.is_empty() => {
+            misplaced(report, block, statement, word, &elsewhere, path)
+        }
+        None => nothing_like_it(report, block, span, word),
     };
     let diagnostic = match &statement.block {
         Some(_) => {
@@ -62,6 +68,7 @@ pub(super) fn report(
         None => diagnostic,
     };
     report.push(diagnostic);
+    own
 }
 
 fn unknown(report: &Report<'_>, block: BlockKind, span: Span, word: &str) -> Diagnostic {

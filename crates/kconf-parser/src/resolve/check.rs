@@ -174,7 +174,7 @@ fn http(context: &mut Context<'_, '_>, levels: [&Block; 3]) -> Option<HttpCheck>
     for url in &block.blocks {
         let Some(path) = url.word("path").map(|word| context.text(word)) else {
             // A path that is there and wrong has been reported already.
-            if url.setting("path").is_none() {
+            if !url.means("path") {
                 let message = "this `url` has no `path` and is dropped";
                 let diagnostic = context
                     .report
@@ -202,6 +202,11 @@ fn http(context: &mut Context<'_, '_>, levels: [&Block; 3]) -> Option<HttpCheck>
         });
     }
     if urls.is_empty() {
+        // Of a misspelt word enough has been said.
+        let misspelt = |url: &Block| url.misspelt.contains(&"path");
+        if block.misspelt.contains(&"url") || block.blocks.iter().any(misspelt) {
+            return None;
+        }
         return useless(context, block, "it has no usable `url`");
     }
     let version = match block.value("http_protocol") {

@@ -177,5 +177,6 @@ fn merged(root: &Block, kind: BlockKind) -> Block {
         name: Some(Value::None),
         settings,
         blocks: Vec::new(),
+        misspelt: Vec::new(),
     }
 }

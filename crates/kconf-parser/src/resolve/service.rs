@@ -99,9 +99,9 @@ pub(super) fn service(context: &mut Context<'_, '_>, block: &Block) -> Option<Vi
     };
     service.real_servers = real_servers(context, block, &place, method);
     if service.real_servers.is_empty() {
-        // Of servers whose address is wrong enough has been said.
+        // Of servers whose address or keyword is wrong enough has been said.
         let mut servers = block.children(BlockKind::RealServer);
-        if servers.any(|server| server.name.is_none()) {
+        if servers.any(|server| server.name.is_none()) || block.means("real_server") {
             return None;
         }
         let message = "this service has no usable real server and is left out";
@@ -131,7 +131,7 @@ fn protocol(context: &mut Context<'_, '_>, block: &Block, target: &Target) -> Pr
             );
         }
         Some(_) => {}
-        None if is_mark => {}
+        None if is_mark || block.means("protocol") => {}
         None => {
             let message = "this service has no `protocol`, so it balances UDP";
             let help = "write `protocol TCP` or `protocol UDP`";
@@ -220,12 +220,10 @@ fn place(
 
 fn scheduler(context: &mut Context<'_, '_>, block: &Block) -> (Scheduler, SchedulerFlags) {
     let (mut chosen, mut flags) = (None, SchedulerFlags::default());
-    let mut named = false;
     for setting in &block.settings {
         let name = setting.keyword.name;
         match name {
             "lb_algo" | "lvs_sched" => {
-                named = true;
                 if let Some(Value::Scheduler(scheduler)) = setting.value {
                     chosen = Some(scheduler);
                 }
@@ -246,7 +244,10 @@ fn scheduler(context: &mut Context<'_, '_>, block: &Block) -> (Scheduler, Schedu
             _ => {}
         }
     }
-    if !named {
+    if !["lb_algo", "lvs_sched"]
+        .iter()
+        .any(|name| block.means(name))
+    {
         let message = "this service has no `lb_algo`, so the scheduler is wlc";
         warn(
             context,
@@ -272,7 +273,7 @@ fn flag_mismatch(context: &mut Context<'_, '_>, setting: &Setting, owner: &str) 
 
 fn method(context: &mut Context<'_, '_>, block: &Block) -> ForwardMethod {
     let names = ["lb_kind", "lvs_method"];
-    if !names.iter().any(|name| block.setting(name).is_some()) {
+    if !names.iter().any(|name| block.means(name)) {
         let message = "this service has no `lb_kind`, so the method is NAT";
         warn(
             context,

@@ -52,7 +52,7 @@ fn instance(block: &Block, report: &mut Report<'_>) {
 }
 
 fn required(block: &Block, keyword: &str, report: &mut Report<'_>) {
-    if block.setting(keyword).is_none() {
+    if !block.means(keyword) {
         let message = format!(
             "this `{}` has no `{keyword}`, which it needs",
             block.kind.name()
