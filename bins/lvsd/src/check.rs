@@ -1,13 +1,15 @@
 //! `lvsd check FILE...` and `lvsd -t -f FILE`: says what is wrong with a configuration.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use director::config::host_config_id;
 use kconf_parser::{Analysis, DiskLoader, Options, analyze, render};
+
+use crate::colour;
 
 /// Flags of `lvsd check`.
 #[derive(Debug, Args)]
@@ -56,7 +58,7 @@ pub(crate) fn run(check: &Check) -> ExitCode {
         .iter()
         .map(|file| analyze(file, &options, &DiskLoader))
         .collect();
-    let text = print(&checked, check.format, io::stdout().is_terminal());
+    let text = print(&checked, check.format, colour::is_wanted(&io::stdout()));
     write(&mut io::stdout().lock(), &text);
     write(
         &mut io::stderr().lock(),
@@ -82,7 +84,7 @@ pub(crate) fn test(
             return ExitCode::FAILURE;
         }
     };
-    let color = log.is_none() && io::stderr().is_terminal();
+    let color = log.is_none() && colour::is_wanted(&io::stderr());
     let text = print(&checked, Format::Human, color);
     write(&mut out, &format!("{text}{}\n", render::summary(&checked)));
     exit_code(&checked)

@@ -4,9 +4,11 @@
 
 mod args;
 mod check;
+mod colour;
 mod demo;
 mod status;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -17,14 +19,7 @@ use crate::args::{Cli, Command, Run};
 fn main() -> ExitCode {
     let cli = match Cli::try_parse_from(args::normalised(std::env::args_os())) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help, too, goes to standard error, as keepalived's.
-            eprint!("{}", error.render());
-            return match error.use_stderr() {
-                true => Exit::Fatal.into(),
-                false => Exit::Ok.into(),
-            };
-        }
+        Err(error) => return help_or_complain(&error),
     };
     if cli.version {
         eprintln!("lvsd v{} (lvskit)", env!("CARGO_PKG_VERSION"));
@@ -47,6 +42,23 @@ fn main() -> ExitCode {
             "proxy" => director::proxy::run(parent).into(),
             _ => Exit::Fatal.into(),
         },
+    }
+}
+
+/// Prints what clap has to say instead of a command line: help, or what is wrong with it.
+fn help_or_complain(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    // Help for the flags alone goes to standard error, as keepalived's; commands are ours.
+    let first = std::env::args_os().nth(1).unwrap_or_default();
+    let of_flags = first.as_encoded_bytes().starts_with(b"-");
+    // A reader that has seen enough, such as `head`, is no error.
+    let _ = match error.use_stderr() || of_flags {
+        true => std::io::stderr().write_all(text.as_bytes()),
+        false => std::io::stdout().write_all(text.as_bytes()),
+    };
+    match error.use_stderr() {
+        true => Exit::Fatal.into(),
+        false => Exit::Ok.into(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `lvsd status`: what a running director says, as a table or as JSON.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use director::status::{
     AddressState, DataplaneKind, ServerRole, ServerStatus, ServiceStatus, Status, unix_ms,
 };
 
-use crate::args;
+use crate::{args, colour};
 
 /// Asks the director and prints its answer.
 pub(crate) fn print(options: &args::Status) -> ExitCode {
@@ -34,7 +34,11 @@ pub(crate) fn print(options: &args::Status) -> ExitCode {
                 return Exit::Software.into();
             }
         },
-        false => render(&status, std::io::stdout().is_terminal(), SystemTime::now()),
+        false => render(
+            &status,
+            colour::is_wanted(&std::io::stdout()),
+            SystemTime::now(),
+        ),
     };
     // A reader that has seen enough, such as `head`, is no error.
     let _ = std::io::stdout().write_all(text.as_bytes());
@@ -44,11 +48,22 @@ pub(crate) fn print(options: &args::Status) -> ExitCode {
 /// The tables; `now` is what ages of check results are counted to.
 fn render(status: &Status, colour: bool, now: SystemTime) -> String {
     let mut text = head(status);
+    // One table for all services, so that its columns stand below each other.
+    let table = servers(&status.services, colour, now);
+    let (heads, mut rows) = match table.split_once('\n') {
+        Some((heads, rows)) => (heads, rows.lines()),
+        None => (table.as_str(), "".lines()),
+    };
     for service in &status.services {
         text.push('\n');
         text.push_str(&service_head(service));
-        text.push_str(&servers(service, colour, now));
-        text.push('\n');
+        for line in [heads]
+            .into_iter()
+            .chain(rows.by_ref().take(service.servers.len()))
+        {
+            text.push_str(line);
+            text.push('\n');
+        }
     }
     text
 }
@@ -93,37 +108,59 @@ fn head(status: &Status) -> String {
 }
 
 fn service_head(service: &ServiceStatus) -> String {
-    let state = if service.up { "up" } else { "DOWN" };
-    let mut text = format!(
-        "{} {} {state}, alive weight {}, quorum {}",
-        service.name, service.scheduler, service.alive_weight, service.quorum
-    );
+    let refused: Vec<&str> = service
+        .addresses
+        .iter()
+        .filter_map(|address| match &address.state {
+            AddressState::Failed { reason } => Some(reason.as_str()),
+            _ => None,
+        })
+        .collect();
+    let is_dark = !refused.is_empty() && refused.len() == service.addresses.len();
+    let state = match (is_dark, service.up) {
+        (true, _) => "NOT SERVED",
+        (false, true) => "up",
+        (false, false) => "DOWN",
+    };
+    let mut text = format!("{} {} {state}", service.name, service.scheduler);
+    if !is_dark && !refused.is_empty() {
+        let (refused, all) = (refused.len(), service.addresses.len());
+        text.push_str(&format!(", NOT SERVED at {refused} of {all} addresses"));
+    }
+    text.push_str(&format!(
+        ", alive weight {}, quorum {}",
+        service.alive_weight, service.quorum
+    ));
     if service.hysteresis > 0 {
         text.push_str(&format!(" +-{}", service.hysteresis));
     }
+    if let (true, [reason]) = (is_dark, refused.as_slice()) {
+        text.push_str(&format!(": {reason}"));
+    }
     text.push('\n');
+    let is_group = service.addresses.len() > 1;
     for address in &service.addresses {
-        let own_line = service.addresses.len() > 1;
         match &address.state {
-            AddressState::Serving if own_line => {
+            AddressState::Serving if is_group => {
                 text.push_str(&format!(
                     "  {}: {} conns\n",
                     address.name, address.counters.conns
                 ));
             }
-            AddressState::Serving => {}
+            AddressState::Failed { reason } if is_group => {
+                text.push_str(&format!("  {}: NOT SERVED: {reason}\n", address.name));
+            }
+            AddressState::Serving | AddressState::Failed { .. } => {}
             AddressState::Pending => {
                 text.push_str(&format!("  {}: waits for the dataplane\n", address.name));
-            }
-            AddressState::Failed { reason } => {
-                text.push_str(&format!("  {}: NOT SERVED: {reason}\n", address.name));
             }
         }
     }
     text
 }
 
-fn servers(service: &ServiceStatus, colour: bool, now: SystemTime) -> String {
+/// The servers of all services in order, a line each, below a line of headings.
+fn servers(services: &[ServiceStatus], colour: bool, now: SystemTime) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -133,32 +170,36 @@ fn servers(service: &ServiceStatus, colour: bool, now: SystemTime) -> String {
     } else {
         table.force_no_tty();
     }
+    let right = CellAlignment::Right;
     let heads = [
-        "  server",
-        "state",
-        "weight",
-        "active",
-        "inactive",
-        "conns",
-        "last check",
+        Cell::new("server"),
+        Cell::new("state"),
+        Cell::new("weight").set_alignment(right),
+        Cell::new("active").set_alignment(right),
+        Cell::new("inactive").set_alignment(right),
+        Cell::new("conns").set_alignment(right),
+        Cell::new("last check"),
     ];
     table.set_header(heads.map(|head| match colour {
-        true => Cell::new(head).add_attribute(Attribute::Bold),
-        false => Cell::new(head),
+        true => head.add_attribute(Attribute::Bold),
+        false => head,
     }));
-    for server in &service.servers {
+    if let Some(column) = table.column_mut(0) {
+        column.set_padding((2, 1));
+    }
+    for server in services.iter().flat_map(|service| &service.servers) {
         let (state, paint) = state(server);
         let mut state = Cell::new(state);
         if colour {
             state = state.fg(paint);
         }
-        let number = |value: u64| Cell::new(value).set_alignment(CellAlignment::Right);
+        let number = |value: u64| Cell::new(value).set_alignment(right);
         let weight = match server.in_table {
             true => number(server.weight.into()),
-            false => Cell::new("-").set_alignment(CellAlignment::Right),
+            false => Cell::new("-").set_alignment(right),
         };
         table.add_row([
-            Cell::new(format!("  {}", server.name)),
+            Cell::new(&server.name),
             state,
             weight,
             number(server.counters.active_conns),

@@ -101,6 +101,52 @@ fn the_table_is_aligned_and_plain_in_a_pipe() {
 }
 
 #[test]
+fn what_is_not_served_says_so_first_and_columns_stand_below_each_other() {
+    let a = Backend::start("a");
+    let (port, taken, other) = (free_port(), free_port(), free_port());
+    let _holder = std::net::TcpListener::bind(("127.0.0.1", taken)).unwrap();
+    let server = real_server(&a, 100, "");
+    let text = [
+        virtual_server(port, &server),
+        virtual_server(taken, &server),
+        format!("virtual_server fwmark 7 {{\n lb_algo rr\n lb_kind NAT\n{server}}}\n"),
+        format!("virtual_server_group g {{\n 127.0.0.1 {taken}\n 127.0.0.1 {other}\n}}\n"),
+        virtual_server(port, &server).replace(
+            &format!("virtual_server 127.0.0.1 {port}"),
+            "virtual_server group g",
+        ),
+    ]
+    .concat();
+    let lab = Lab::start(&text);
+    lab.wait("the refusals and the servers", |lab| {
+        lab.count("cannot be served") == 2 && lvsd_status(lab, &[]).matches(" 100 ").count() >= 2
+    });
+    let text = lvsd_status(&lab, &[]);
+    let line = |start: String| {
+        let mut lines = text.lines();
+        let found = lines.find(|line| line.starts_with(&start));
+        found.unwrap_or_else(|| panic!("no {start:?} in {text}"))
+    };
+    let dark = line(format!("[127.0.0.1]:tcp:{taken} wrr NOT SERVED, "));
+    assert!(dark.contains("the address is in use"), "{dark}");
+    let marked = line("FWM 7 rr NOT SERVED, alive weight ".to_owned());
+    assert!(marked.contains("firewall marks need"), "{marked}");
+    line(format!("  [127.0.0.1]:none:{} ", a.port()));
+    line("[g]:0 wrr up, NOT SERVED at 1 of 2 addresses, alive weight ".to_owned());
+    let heads: Vec<&str> = text
+        .lines()
+        .filter(|line| line.ends_with("last check"))
+        .collect();
+    assert_eq!(heads, [heads[0]; 4], "{text}");
+    // Numbers end where their headings end.
+    let head = heads[0];
+    assert!(head.starts_with("  server "), "{text}");
+    let row = line(format!("  [127.0.0.1]:tcp:{} ", a.port()));
+    let end = head.find("weight").unwrap() + "weight".len();
+    assert!(row[..end].ends_with(" 100"), "{text}");
+}
+
+#[test]
 fn without_a_director_the_socket_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_lvsd"))
