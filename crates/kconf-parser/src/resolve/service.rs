@@ -134,14 +134,37 @@ fn protocol(context: &mut Context<'_, '_>, block: &Block, target: &Target) -> Pr
         None if is_mark || block.means("protocol") => {}
         None => {
             let message = "this service has no `protocol`, so it balances UDP";
-            let help = "write `protocol TCP` or `protocol UDP`";
-            warn(context, Code::NoProtocol, block.head, message, help);
+            let help = match tcp_check(block) {
+                Some(check) => format!(
+                    "TCP was probably meant, as its servers have `{check}`: write `protocol TCP`, or \
+                     `protocol UDP` if that is right"
+                ),
+                None => "write `protocol TCP` or `protocol UDP`".to_owned(),
+            };
+            warn(context, Code::NoProtocol, block.head, message, &help);
         }
     }
     match block.value("protocol") {
         Some(Value::Protocol(protocol)) => *protocol,
         _ => Protocol::Udp,
     }
+}
+
+/// The first check that asks servers over TCP.
+fn tcp_check(block: &Block) -> Option<&'static str> {
+    let of_servers = block
+        .children(BlockKind::RealServer)
+        .flat_map(|server| &server.blocks);
+    let mut kinds = block
+        .blocks
+        .iter()
+        .chain(of_servers)
+        .map(|check| check.kind);
+    let speaks_tcp = |kind: &BlockKind| {
+        use BlockKind::{HttpGet, SmtpCheck, SslGet, TcpCheck};
+        matches!(kind, TcpCheck | HttpGet | SslGet | SmtpCheck)
+    };
+    kinds.find(speaks_tcp).map(BlockKind::name)
 }
 
 fn place(
