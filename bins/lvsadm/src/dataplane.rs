@@ -7,7 +7,9 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use ipvs_netlink::{Client, Info, IpvsError, KernelTransport, Reason, Transport, unix};
+use ipvs_netlink::{
+    Client, Info, IpvsError, KernelTransport, Reason, Transport, UnixTransport, unix,
+};
 
 use crate::exit::{Failure, Outcome};
 
@@ -16,19 +18,21 @@ pub(crate) type AnyClient = Client<Box<dyn Transport>>;
 
 /// Finds IPVS. `kernel_first` says which is tried first when no socket was named.
 pub(crate) fn open(socket: Option<&Path>, kernel_first: bool) -> Outcome<(AnyClient, Info)> {
-    let named = socket.is_some() || std::env::var_os("LVSD_SOCKET").is_some_and(|s| !s.is_empty());
-    if named {
-        return userspace(socket).map_err(|lost| lost.failure());
+    if let Some(path) = socket {
+        return named(path, "--socket");
+    }
+    if let Some(path) = std::env::var_os("LVSD_SOCKET").filter(|path| !path.is_empty()) {
+        return named(Path::new(&path), "$LVSD_SOCKET");
     }
     if kernel_first {
         return kernel().or_else(|mut lost| {
-            userspace(None).or_else(|other| {
+            userspace().or_else(|other| {
                 lost.remedy = other.remedy;
                 load_module(lost)
             })
         });
     }
-    userspace(None).or_else(|lost| {
+    userspace().or_else(|lost| {
         kernel().or_else(|mut other| {
             other.remedy = lost.remedy;
             load_module(other)
@@ -55,7 +59,32 @@ impl Lost {
     }
 }
 
-fn userspace(socket: Option<&Path>) -> Result<(AnyClient, Info), Lost> {
+/// The lvsd at a socket that the caller named by `option`. The kernel has nothing to do with it.
+fn named(path: &Path, option: &str) -> Outcome<(AnyClient, Info)> {
+    let (reason, remedy) = match UnixTransport::connect(path) {
+        Ok(transport) => match connect(Box::new(transport)) {
+            Ok(found) => return Ok(found),
+            Err(error) => (
+                error.to_string(),
+                "That is no lvsd's table: name ipvs.sock in the run folder of a running lvsd",
+            ),
+        },
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => (
+            words(&error),
+            "The socket is for its user alone: ask as the one who runs lvsd, or as root",
+        ),
+        Err(error) => (
+            words(&error),
+            "Start lvsd, or name ipvs.sock in the run folder of a running one",
+        ),
+    };
+    Err(Failure::usage(format!(
+        "Can't initialize ipvs: no lvsd answers on {} (from {option}): {reason}\n{remedy}",
+        path.display()
+    )))
+}
+
+fn userspace() -> Result<(AnyClient, Info), Lost> {
     let lost = |reason: String, paths: &str| Lost {
         reason,
         remedy: format!(
@@ -63,7 +92,7 @@ fn userspace(socket: Option<&Path>) -> Result<(AnyClient, Info), Lost> {
         ),
         no_module: false,
     };
-    match unix::find(socket) {
+    match unix::find(None) {
         Ok((path, transport)) => connect(Box::new(transport))
             .map_err(|error| lost(error.to_string(), &path.display().to_string())),
         Err(not_found) => {

@@ -17,7 +17,7 @@ Exit status: 0 done; 1 the service to be listed does not exist; 2 wrong usage, o
 255 an option that is not known, no command, or IPVS refused.
 ";
 
-/// The version of ipvsadm that scripts find.
+/// The version of ipvsadm that scripts find, and below it our own under our own name.
 pub(crate) fn version(out: &mut impl Write, program: &[u8]) {
     let name = program
         .rsplit(|byte| *byte == b'/')
@@ -28,6 +28,9 @@ pub(crate) fn version(out: &mut impl Write, program: &[u8]) {
         out,
         " v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)"
     );
+    if name == b"lvsadm" {
+        let _ = writeln!(out, "lvskit v{}", env!("CARGO_PKG_VERSION"));
+    }
 }
 
 /// The version and all commands and options.

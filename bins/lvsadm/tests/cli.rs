@@ -6,7 +6,7 @@ mod plane;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Output, Stdio};
 
 use ipvs_netlink::{
@@ -111,11 +111,21 @@ fn without_a_dataplane_the_remedy_is_named() {
     assert_eq!(text(&output.stdout), "");
     assert_eq!(
         text(&output.stderr),
-        "Can't initialize ipvs: No such file or directory\n\
-         Are you sure that IP Virtual Server is built in the kernel or as module?\n\
-         No lvsd answers on /nonexistent/ipvs.sock: start lvsd, or name its socket by \
-         --socket PATH\n"
+        "Can't initialize ipvs: no lvsd answers on /nonexistent/ipvs.sock (from --socket): \
+         No such file or directory\n\
+         Start lvsd, or name ipvs.sock in the run folder of a running one\n"
     );
+    let output = lvsadm()
+        .env("LVSD_SOCKET", "/dev/null")
+        .args(["-L", "-n"])
+        .output()
+        .unwrap();
+    let message = text(&output.stderr);
+    assert!(
+        message.contains("on /dev/null (from $LVSD_SOCKET): "),
+        "{message}"
+    );
+    assert!(!message.contains("kernel"), "{message}");
     let output = lvsadm().args(["-L", "--socket"]).output().unwrap();
     assert_eq!(output.status.code(), Some(255));
     assert_eq!(text(&output.stderr), "--socket: missing argument\n");
@@ -147,8 +157,18 @@ fn help_and_version_need_no_dataplane() {
         .env("LVSD_SOCKET", "/nonexistent")
         .output()
         .unwrap();
-    let expected = "lvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n";
-    assert_eq!(text(&version.stdout), expected);
+    let ipvsadm = "v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n";
+    let ours = concat!("lvskit v", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(text(&version.stdout), format!("lvsadm {ipvsadm}{ours}"));
+    // Called as ipvsadm it is that, to the byte.
+    let served = served();
+    let version = lvsadm()
+        .arg0("ipvsadm")
+        .args(["--version", "--socket"])
+        .arg(&served.socket)
+        .output()
+        .unwrap();
+    assert_eq!(text(&version.stdout), format!("ipvsadm {ipvsadm}"));
 }
 
 #[test]
@@ -203,7 +223,7 @@ fn the_dataplane_may_say_why_it_refuses() {
     assert_eq!(output.status.code(), Some(255));
     assert_eq!(
         text(&output.stderr),
-        "Cannot assign requested address\ncannot listen on TCP 10.0.0.9:666: address not there\n"
+        "Cannot assign requested address\ncannot listen on [10.0.0.9]:tcp:666: address not there\n"
     );
 }
 
