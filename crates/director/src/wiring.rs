@@ -203,12 +203,9 @@ pub fn service_key(service: &config::VirtualServer, endpoint: &Endpoint) -> Opti
 #[must_use]
 pub fn service_name(key: &ServiceKey) -> String {
     match key {
-        ServiceKey::Address {
-            protocol,
-            address,
-            port,
-        } => format!("[{address}]:{}:{port}", protocol.as_str().to_lowercase()),
+        // keepalived says nothing of the family.
         ServiceKey::Mark { mark, .. } => format!("FWM {mark}"),
+        ServiceKey::Address { .. } => key.to_string(),
     }
 }
 

@@ -155,6 +155,7 @@ impl ServiceKey {
     }
 }
 
+/// As keepalived names it in its log: `[10.0.0.1]:tcp:80`, `FWM 5`.
 impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -163,7 +164,8 @@ impl fmt::Display for ServiceKey {
                 address,
                 port,
             } => {
-                write!(f, "{protocol} {}", SocketAddr::new(*address, *port))
+                let protocol = protocol.as_str().to_lowercase();
+                write!(f, "[{address}]:{protocol}:{port}")
             }
             Self::Mark {
                 mark,

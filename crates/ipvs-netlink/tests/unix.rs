@@ -209,7 +209,7 @@ fn refusals_have_names_and_reasons() {
         (refused.command, refused.errno),
         (CommandKind::AddService, 13)
     );
-    let message = "cannot listen on TCP 10.0.0.1:81: permission denied";
+    let message = "cannot listen on [10.0.0.1]:tcp:81: permission denied";
     assert_eq!(refused.message.as_deref(), Some(message));
     assert_eq!(error.to_string(), format!("add service: {message}"));
     assert_eq!(

@@ -51,6 +51,16 @@ pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
 }
 
+impl Endpoint {
+    /// How a server of this service is named in the log.
+    pub(crate) fn server(&self, address: SocketAddr) -> Self {
+        Self {
+            protocol: self.protocol,
+            address,
+        }
+    }
+}
+
 /// A virtual service.
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -422,12 +432,14 @@ impl fmt::Debug for Booking {
     }
 }
 
+/// As keepalived names it in its log: `[10.0.0.1]:tcp:80`.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let protocol = match self.protocol {
-            Protocol::Udp => "UDP",
-            _ => "TCP",
+            Protocol::Udp => "udp",
+            _ => "tcp",
         };
-        write!(f, "{protocol} {}", self.address)
+        let (address, port) = (self.address.ip(), self.address.port());
+        write!(f, "[{address}]:{protocol}:{port}")
     }
 }

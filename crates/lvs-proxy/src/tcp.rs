@@ -151,7 +151,8 @@ async fn connect(
             Err(_) => io::ErrorKind::TimedOut.into(),
         };
         if let Some(held_back) = shared.notices.connect_failed.admit(shared.now()) {
-            let (virtual_service, real_server) = (&service.endpoint, &destination.address);
+            let virtual_service = &service.endpoint;
+            let real_server = virtual_service.server(destination.address);
             tracing::warn!(%virtual_service, %real_server, %error, held_back, "real server cannot be reached");
         }
         avoid.push(destination.id);

@@ -203,7 +203,7 @@ impl UdpService {
             Ok((upstream, place)) => (Rc::new(upstream), place),
             Err(error) => {
                 if let Some(held_back) = worker.shared.notices.connect_failed.admit(now) {
-                    let real_server = destination.address;
+                    let real_server = self.service.endpoint.server(destination.address);
                     tracing::warn!(%real_server, %error, held_back, "no socket for a flow");
                 }
                 return Some(Err(destination.id));

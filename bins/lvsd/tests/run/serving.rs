@@ -20,6 +20,9 @@ fn requests_are_spread_in_the_kernels_wrr_sequence() {
         [(&a, 5), (&b, 3), (&c, 1)].map(|(server, weight)| real_server(server, weight, ""));
     let lab = Lab::start(&virtual_server(port, &servers.concat()));
     lab.wait_serving();
+    // The proxy names it as all others do.
+    let line = format!("listening virtual_service=[127.0.0.1]:tcp:{port} ");
+    assert_eq!(lab.count(&line), 1);
     // Recorded from Linux: servers added one by one in this order begin so, and go on in turns of
     // nine.
     let turn = "c b a a a b a b a";
