@@ -207,9 +207,13 @@ fn warn_of_scripts(config: &Config) {
     if privileges::is_insecure(config) {
         warn!("SECURITY VIOLATION - scripts are being executed but script_security not enabled.");
     }
-    for problem in privileges::problems(config) {
-        warn!("{problem}");
-    }
+    // Users may have to be asked for over the network, and checks do not wait for that.
+    let config = config.clone();
+    tokio::task::spawn_blocking(move || {
+        for problem in privileges::problems(&config) {
+            warn!("{problem}");
+        }
+    });
 }
 
 /// What a dataplane is told before its table is read.

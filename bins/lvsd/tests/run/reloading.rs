@@ -129,6 +129,34 @@ fn a_reload_that_comes_during_the_start_is_done_after_it() {
 }
 
 #[test]
+fn scripts_that_cannot_run_are_named_at_the_start_and_at_each_reload() {
+    let a = Backend::start("a");
+    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+    let plain = folder.path().join("plain.sh");
+    std::fs::write(&plain, "#!/bin/sh\n").unwrap();
+    let text = |script: &str| {
+        let down = format!("notify_down {}", plain.display());
+        let servers = real_server(&a, 1, &down);
+        // Root asks for a user who may not be there.
+        let globals = "global_defs {\n script_user root\n}\n";
+        let quorum = format!("  quorum_down {script}\n{servers}");
+        format!("{globals}{}", virtual_server(port, &quorum))
+    };
+    let lab = Lab::start(&text("/nonexistent/first.sh"));
+    let missing = |name: &str| {
+        format!("Script /nonexistent/{name} cannot be accessed - No such file or directory")
+    };
+    lab.wait("both warnings", |lab| {
+        lab.count(&missing("first.sh")) == 1 && lab.count("plain.sh' is not executable for") == 1
+    });
+    lab.reload_completely(&text("/nonexistent/second.sh"));
+    lab.wait("both warnings again", |lab| {
+        lab.count(&missing("second.sh")) == 1 && lab.count("plain.sh' is not executable for") == 2
+    });
+    assert_eq!(lab.count(&missing("first.sh")), 1);
+}
+
+#[test]
 fn a_service_that_is_gone_refuses_and_one_that_moved_serves() {
     let a = Backend::start("a");
     let (old, new) = (free_port(), free_port());
