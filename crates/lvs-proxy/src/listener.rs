@@ -12,9 +12,9 @@ use std::{
 
 use lvs_sched::Protocol;
 use nix::errno::Errno;
-use socket2::{Domain, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Socket, Type};
 
-use crate::{relay::PROBE_AFTER, service::Endpoint};
+use crate::service::Endpoint;
 
 /// A service that cannot be listened for. The text says what is wrong and what helps.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +131,6 @@ fn bind_shared(address: SocketAddr, tcp: bool, backlog: u32) -> io::Result<Liste
         return Ok(ListeningSocket::Udp(socket.into()));
     }
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER))?;
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(ListeningSocket::Tcp(socket.into()))

@@ -398,8 +398,9 @@ impl Held {
 /// it has found out since: a side whose data cannot be handed on is not read from, so its end goes unnoticed.
 fn probe(client: &TcpStream, server: &TcpStream) -> Result<(), Broken> {
     // Without it a dead server is found out when something is sent to it.
-    let _ = SockRef::from(server).set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER));
     for (way, sender) in [(Way::In, client), (Way::Out, server)] {
+        let probes = TcpKeepalive::new().with_time(PROBE_AFTER);
+        let _ = SockRef::from(sender).set_tcp_keepalive(&probes);
         if let Ok(Some(source)) = sender.take_error() {
             return Err(Broken { way, source });
         }
