@@ -394,10 +394,10 @@ impl Held {
     }
 }
 
-/// Lets TCP find out whether a silent server lives; the client's socket has this from the listener. And asks what
+/// Lets TCP find out whether both sides of a silent connection live. And asks what
 /// it has found out since: a side whose data cannot be handed on is not read from, so its end goes unnoticed.
 fn probe(client: &TcpStream, server: &TcpStream) -> Result<(), Broken> {
-    // Without it a dead server is found out when something is sent to it.
+    // Without it a dead side is found out when something is sent to it.
     for (way, sender) in [(Way::In, client), (Way::Out, server)] {
         let probes = TcpKeepalive::new().with_time(PROBE_AFTER);
         let _ = SockRef::from(sender).set_tcp_keepalive(&probes);
