@@ -25,8 +25,8 @@ pub use self::drift::{Difference, Drift};
 
 use self::drift::{Allowance, Shown};
 
-/// How often the table is read to notice what others did to it. Reading and comparing 1,500 services
-/// takes some 50 ms.
+/// How often the table is read to notice what others did to it. For 1,500 services of four servers each
+/// that costs the checker some 15 ms, and the userspace dataplane 20 ms.
 pub const AUDIT_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Wait before the second try of what was refused; doubled with each further one.
