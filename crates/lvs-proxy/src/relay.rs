@@ -7,6 +7,9 @@
 //! comes in bulk; when a burst was small, the direction goes back to copying until a read fills the buffer,
 //! because for a small piece splice(2) needs one system call more.
 //!
+//! When the end of a sender's data has arrived together with the last of them, both are handed on together: one
+//! segment less, and one less to wake up for.
+//!
 //! Back-pressure is the absence of reading: as long as a piece cannot be handed on, nothing more is read. What is
 //! held then is the rest of one read (at most [`BUFFER`] bytes, allocated just then) or one pipe.
 
@@ -91,6 +94,8 @@ struct Direction {
     splicing: bool,
     /// TCP_NODELAY is set; towards clients it comes from the listener.
     undelayed: bool,
+    /// What the sender's socket said after the data that are held.
+    failed: Option<io::Error>,
     phase: Phase,
 }
 
@@ -192,6 +197,7 @@ impl Direction {
             burst: 0,
             splicing: false,
             undelayed: false,
+            failed: None,
             phase: Phase::Open,
         }
     }
@@ -228,6 +234,9 @@ impl Direction {
         let mut turn = 0;
         loop {
             ready!(self.poll_hand_on(cx, to))?;
+            if let Some(error) = self.failed.take() {
+                return Poll::Ready(Err(error));
+            }
             match self.phase {
                 Phase::Open => {}
                 // The sockets are about to be closed, which says it all.
@@ -304,19 +313,27 @@ impl Direction {
     ) -> Poll<io::Result<usize>> {
         let mut buffer = circumstances.resources.buffer.borrow_mut();
         let mut buffer = ReadBuf::new(&mut buffer);
-        ready!(Pin::new(&mut *from).poll_read(cx, &mut buffer))?;
+        let ended = ready!(self.poll_read(cx, from, &mut buffer))?;
         let full = buffer.remaining() == 0;
-        let bytes = buffer.filled();
-        if bytes.is_empty() {
+        if buffer.filled().is_empty() {
             return Poll::Ready(Ok(0));
         }
+        let bytes = buffer.filled();
         circumstances.observer.moved(self.way, bytes.len());
         if self.way == Way::In && !self.undelayed && self.copied > 0 {
             // Only now: a first small piece is never delayed, and a second one may not come.
             self.undelayed = true;
             to.as_ref().set_nodelay(true)?;
         }
-        let sent = match Pin::new(&mut *to).poll_write(cx, bytes) {
+        let sent = if ended {
+            // The end follows at once and travels in the same segment.
+            self.phase = Phase::Ending;
+            circumstances.observer.ended(self.way);
+            write_more(to.as_ref(), cx, bytes)
+        } else {
+            Pin::new(&mut *to).poll_write(cx, bytes)
+        };
+        let sent = match sent {
             Poll::Ready(sent) => sent?,
             Poll::Pending => 0,
         };
@@ -332,6 +349,31 @@ impl Direction {
             self.burst = 0;
         }
         Poll::Ready(Ok(bytes.len()))
+    }
+
+    /// One read, and whether the sender's end is known to follow what was read.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut ReadHalf<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        ready!(Pin::new(&mut *from).poll_read(cx, buffer))?;
+        let length = buffer.filled().len();
+        // After a read that did not fill the buffer, the socket counts as ready only if its end has arrived.
+        if length == 0 || buffer.remaining() == 0 || from.as_ref().poll_read_ready(cx)?.is_pending()
+        {
+            return Poll::Ready(Ok(false));
+        }
+        match Pin::new(&mut *from).poll_read(cx, buffer) {
+            // More data may have come before the end.
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(buffer.filled().len() == length)),
+            Poll::Ready(Err(error)) => {
+                self.failed = Some(error);
+                Poll::Ready(Ok(false))
+            }
+            Poll::Pending => Poll::Ready(Ok(false)),
+        }
     }
 
     /// One splice into an empty pipe. None: nothing happened, the loop is to go on.
@@ -408,6 +450,18 @@ fn probe(client: &TcpStream, server: &TcpStream) -> Result<(), Broken> {
     Ok(())
 }
 
+/// Writes what something else follows at once: the system may wait for it.
+fn write_more(to: &TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(to.poll_write_ready(cx))?;
+        let send = || SockRef::from(to).send_with_flags(bytes, libc::MSG_MORE | libc::MSG_NOSIGNAL);
+        match to.try_io(Interest::WRITABLE, send) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            sent => return Poll::Ready(sent),
+        }
+    }
+}
+
 /// A peer that is gone already does not need to hear that the data ended.
 fn already_gone(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotConnected {
@@ -427,9 +481,17 @@ fn some(moved: usize) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, future::Future as _, pin::pin};
+    use std::{
+        cell::Cell,
+        future::Future as _,
+        io::{Read as _, Write as _},
+        pin::pin,
+    };
 
-    use tokio::net::TcpListener;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
 
     use super::*;
 
@@ -461,6 +523,43 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let (outer, inner) = tokio::join!(TcpStream::connect(address), listener.accept());
         (outer.expect("it listens"), inner.expect("a connection").0)
+    }
+
+    #[tokio::test]
+    async fn an_end_that_came_with_the_data_is_passed_on_with_it() {
+        let (client, mut inner) = pair().await;
+        let (mut outer, mut server) = pair().await;
+        outer.write_all(b"all of it").await.expect("open");
+        outer.shutdown().await.expect("open");
+        let known = async {
+            while !server.ready(Interest::READABLE).await?.is_read_closed() {
+                yield_now().await;
+            }
+            io::Result::Ok(())
+        };
+        let known = tokio::time::timeout(LIMIT, known).await;
+        known.expect("in time").expect("open");
+        let (resources, watch) = (Resources::new(1), Watch::default());
+        let mut relay = Box::pin(relay(&mut inner, &mut server, &resources, &watch));
+        // Looks once, and has nothing left to do in this direction.
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(relay.as_mut().poll(&mut cx).is_pending());
+        let mut client = client.into_std().expect("a socket");
+        client.set_nonblocking(false).expect("an option");
+        client.set_read_timeout(Some(LIMIT)).expect("an option");
+        let mut text = String::new();
+        client.read_to_string(&mut text).expect("data and end");
+        assert_eq!(text, "all of it");
+        // The other direction is open still.
+        client.write_all(b"thanks").expect("open");
+        drop(client);
+        let ended = tokio::time::timeout(LIMIT, relay).await.expect("in time");
+        ended.expect("in order");
+        drop(server);
+        text.clear();
+        let read = tokio::time::timeout(LIMIT, outer.read_to_string(&mut text)).await;
+        read.expect("in time").expect("data and end");
+        assert_eq!(text, "thanks");
     }
 
     #[tokio::test]
