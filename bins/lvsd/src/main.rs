@@ -16,6 +16,9 @@ use director::exit::Exit;
 
 use crate::args::{Cli, Command, Run};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse_from(args::normalised(std::env::args_os())) {
         Ok(cli) => cli,

@@ -18,6 +18,9 @@ use std::time::Duration;
 use ipvs_netlink::{Client, Destination, ForwardMethod, ServiceKey, VirtualService};
 use lvs_proxy::{Proxy, ProxyConfig};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let mut config = ProxyConfig::default();

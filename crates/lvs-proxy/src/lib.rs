@@ -37,6 +37,12 @@
 //! # }
 //! ```
 //!
+//! # Choice of an allocator
+//!
+//! Each connection takes a few blocks that are aligned to cache lines (tokio's task and sockets), at which glibc's
+//! allocator is slow. With mimalloc as the program's allocator, as in `examples/proxy.rs` and `lvsd`, short
+//! connections cost about a tenth less processor time.
+//!
 //! # Where it differs from the kernel
 //!
 //! - A server that refuses a connection, or cannot be reached, is passed over for the next one
