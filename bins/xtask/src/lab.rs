@@ -152,7 +152,7 @@ impl Target {
         environment.push((INSIDE.to_owned(), "inside".to_owned()));
         environment.push(("TMPDIR".to_owned(), "/run/tmp".to_owned()));
         if keep {
-            environment.push((KEEP.to_owned(), "1".to_owned()));
+            environment.push((KEEP.to_owned(), terminal_size()));
         }
         Job {
             name: self.name.clone(),
@@ -162,6 +162,21 @@ impl Target {
             environment,
             limit: if keep { KEEP_LIMIT } else { LIMIT },
         }
+    }
+}
+
+/// Rows and columns of our terminal, for that inside; 24 and 80 where there is none.
+fn terminal_size() -> String {
+    let asked = Command::new("stty")
+        .arg("size")
+        .stdin(Stdio::inherit())
+        .output();
+    let answer = asked.map_or_else(|_| Vec::new(), |output| output.stdout);
+    let words = String::from_utf8_lossy(&answer).trim().to_owned();
+    if words.is_empty() {
+        "24 80".to_owned()
+    } else {
+        words
     }
 }
 

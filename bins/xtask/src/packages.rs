@@ -56,7 +56,7 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     },
     Package {
         name: "util-linux",
-        program: "setpriv",
+        program: "unshare",
         used_for: "ending the lab's kernel with its test",
     },
     Package {

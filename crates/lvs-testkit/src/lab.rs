@@ -54,7 +54,8 @@ pub use host::Host;
 /// The environment variable that `cargo xtask lab` sets inside its kernel.
 pub const INSIDE: &str = "LVSKIT_LAB";
 
-/// The environment variable by which `cargo xtask lab --keep` asks for a shell.
+/// The environment variable by which `cargo xtask lab --keep` asks for a shell: rows and columns of
+/// its terminal.
 pub const KEEP: &str = "LVSKIT_LAB_KEEP";
 
 /// The reason of the skip outside the lab. `cargo xtask test` knows it: it runs these tests in the
@@ -168,7 +169,7 @@ impl Lab {
     }
 
     /// A shell on the terminal, with everything still running.
-    fn offer_shell(&self) {
+    fn offer_shell(&self, size: &str) {
         let names = lock(&self.things.namespaces).join(" ");
         let outcome = if std::thread::panicking() {
             "The test has failed."
@@ -188,9 +189,14 @@ impl Lab {
         let (Ok(input), Ok(output)) = (terminal.try_clone(), terminal.try_clone()) else {
             return;
         };
+        if let Some((rows, columns)) = size.split_once(' ') {
+            let _ = Command::new("stty")
+                .args(["-F", TERMINAL, "rows", rows, "cols", columns])
+                .status();
+        }
         let _ = Command::new("setsid")
-            .args(["--ctty", "--wait", "bash", "-i"])
-            .env("PS1", "lab# ")
+            .args(["--ctty", "--wait", "bash", "--norc", "-i"])
+            .env("PS1", "lab:\\w# ")
             .stdin(Stdio::from(input))
             .stdout(Stdio::from(output))
             .stderr(Stdio::from(terminal))
@@ -200,8 +206,8 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        if std::env::var_os(KEEP).is_some() {
-            self.offer_shell();
+        if let Ok(size) = std::env::var(KEEP) {
+            self.offer_shell(&size);
         }
         // The last started first: daemons before what they use.
         while let Some(thing) = { lock(&self.things.kept).pop() } {

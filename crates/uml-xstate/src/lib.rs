@@ -7,6 +7,9 @@
 //! which for the state components beyond mean "never used". On other processors it changes nothing:
 //! the host cuts off what is too long.
 //!
+//! It also makes the processes by which a user-mode kernel runs its own end with it. Otherwise, when it
+//! is killed, they would run on as processes of the host, in the middle of what they were doing.
+//!
 //! For `cargo xtask lab` only, which builds and loads it.
 
 #![allow(unsafe_code)]
@@ -32,7 +35,7 @@ static REGISTERS: Registers = Registers(UnsafeCell::new([0; WIDE]));
 
 type Ptrace = unsafe extern "C" fn(c_uint, libc::pid_t, *mut c_void, *mut c_void) -> c_long;
 
-/// ptrace(2), with register states lengthened.
+/// ptrace(2), with register states lengthened, and tracees that end with their tracer.
 ///
 /// # Safety
 ///
@@ -46,6 +49,11 @@ pub unsafe extern "C" fn ptrace(
 ) -> c_long {
     // SAFETY: the symbol is the C library's function, whose type this is.
     let next = unsafe { std::mem::transmute::<*mut c_void, Ptrace>(next_ptrace()) };
+    if request == libc::PTRACE_SETOPTIONS {
+        let options = data as usize | libc::PTRACE_O_EXITKILL as usize;
+        // SAFETY: the caller's duty; this request takes no pointer but a number in its place.
+        return unsafe { next(request, process, address, options as *mut c_void) };
+    }
     if request != libc::PTRACE_SETREGSET || address as usize != XSTATE {
         // SAFETY: the caller's duty.
         return unsafe { next(request, process, address, data) };

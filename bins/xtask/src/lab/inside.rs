@@ -96,6 +96,7 @@ fn prepare(folder: &Path) -> Result<()> {
     ] {
         let _ = symlink(format!("/proc/self/fd{target}"), format!("/dev/{name}"));
     }
+    fs::write("/proc/sys/kernel/hostname", "lab")?;
     load_modules(folder)?;
     let status = Command::new("ip")
         .args(["link", "set", "lo", "up"])
@@ -142,20 +143,21 @@ fn load_modules(folder: &Path) -> Result<()> {
 
 fn do_jobs(folder: &Path) -> Result<()> {
     let jobs = job::read(folder)?;
-    let serial = open(SERIAL)?;
+    // What is typed before a shell reads it is kept only while the line is open.
+    let _open = open(SERIAL)?;
     notify(Notice::Ready)?;
     for (number, job) in jobs.iter().enumerate() {
-        let end = run_job(job, &serial).with_context(|| format!("cannot run {}", job.name))?;
+        let end = run_job(job).with_context(|| format!("cannot run {}", job.name))?;
         clean_up();
         notify(Notice::Ended(number, end))?;
     }
     // What is in the line has to leave before the kernel does.
-    termios::tcdrain(&serial)?;
+    termios::tcdrain(open(SERIAL)?)?;
     Ok(())
 }
 
 /// Runs a job to its end, copying what it prints to the serial line.
-fn run_job(job: &Job, serial: &File) -> Result<End> {
+fn run_job(job: &Job) -> Result<End> {
     let (reader, writer) = std::io::pipe()?;
     let child = Command::new(&job.program)
         .args(&job.arguments)
@@ -169,7 +171,7 @@ fn run_job(job: &Job, serial: &File) -> Result<End> {
     let (ended, has_ended) = channel::<()>();
     let limit = job.limit;
     std::thread::scope(|scope| {
-        let copier = scope.spawn(move || copy(reader, serial));
+        let copier = scope.spawn(move || copy(reader));
         let guard = scope.spawn(move || {
             let timed_out = has_ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
             if timed_out {
@@ -221,16 +223,20 @@ fn ip(arguments: &[&OsStr]) -> std::io::Result<std::process::ExitStatus> {
         .status()
 }
 
-/// Copies whole lines, so that those of a dying kernel stand apart.
-fn copy(from: impl std::io::Read, mut to: &File) {
+/// Copies whole lines to the serial line, so that those of a dying kernel stand apart.
+fn copy(from: impl std::io::Read) -> Result<()> {
+    let mut serial = open(SERIAL)?;
     let mut reader = BufReader::new(from);
     let mut line = Vec::new();
-    while matches!(reader.read_until(b'\n', &mut line), Ok(count) if count > 0) {
-        if to.write_all(&line).is_err() {
-            return;
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        if serial.write_all(&line).is_err() {
+            // The end of a shell on that line has hung it up.
+            serial = open(SERIAL)?;
+            serial.write_all(&line)?;
         }
         line.clear();
     }
+    Ok(())
 }
 
 fn notify(notice: Notice) -> Result<()> {

@@ -5,17 +5,15 @@
 //! was meant to has crashed, and its last words are kept.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
 use nix::sys::statvfs::statvfs;
 use nix::sys::termios::{self, SetArg};
-use nix::unistd::Pid;
 
 use super::job::{self, End, Job, Notice};
 use crate::step;
@@ -73,7 +71,7 @@ impl Boot<'_> {
         }
         let console = child.stderr.take().context("the console is piped")?;
         read(console, sender, Event::Console);
-        let outcome = follow(&events, lines, jobs, &mut see);
+        let outcome = follow(&events, lines, jobs, child.stdin.take(), &mut see);
         end(&mut child, outcome.crash.is_some());
         drop(terminal);
         Ok(outcome)
@@ -86,8 +84,10 @@ impl Boot<'_> {
             words.extend(["taskset", "-c"].map(str::to_owned));
             words.push(core.to_string());
         }
-        // Ends the kernel with us, whatever ends us.
-        words.extend(["setpriv", "--pdeathsig", "TERM", "linux.uml"].map(str::to_owned));
+        // Ends all of it with us, whatever ends us: the kernel is the first process of a PID
+        // namespace, whose end is that of the processes by which it runs its own.
+        let within = "setpriv --pdeathsig KILL unshare --pid --fork --kill-child linux.uml";
+        words.extend(within.split(' ').map(str::to_owned));
         let mut words = words.into_iter();
         let mut command = Command::new(words.next().context("there are words")?);
         command
@@ -106,10 +106,10 @@ impl Boot<'_> {
             .arg(format!("{FOLDER}={}", folder.display()))
             .env("LD_PRELOAD", self.library)
             .env("TMPDIR", memory_folder()?)
-            .stdin(if self.interactive {
-                Stdio::inherit()
-            } else {
-                Stdio::null()
+            .stdin(match (self.interactive, std::io::stdin().is_terminal()) {
+                (false, _) => Stdio::null(),
+                (true, true) => Stdio::inherit(),
+                (true, false) => Stdio::piped(),
             })
             .stdout(if self.interactive {
                 Stdio::inherit()
@@ -126,6 +126,7 @@ fn follow(
     events: &Receiver<Event>,
     mut open: usize,
     jobs: &[Job],
+    mut input: Option<ChildStdin>,
     see: &mut dyn FnMut(&str),
 ) -> Outcome {
     let mut ends = Vec::new();
@@ -142,7 +143,13 @@ fn follow(
         match events.recv_timeout(left) {
             Ok(Event::Serial(line)) => see(&line),
             Ok(Event::Console(line)) => match Notice::parse(&line) {
-                Some(Notice::Ready) => deadline = Instant::now() + job_limit(0),
+                Some(Notice::Ready) => {
+                    deadline = Instant::now() + job_limit(0);
+                    // Only with --keep and without a terminal.
+                    if let Some(input) = input.take() {
+                        std::thread::spawn(move || type_in(input));
+                    }
+                }
                 Some(Notice::Ended(_, end)) => {
                     ends.push(end);
                     deadline = Instant::now() + job_limit(ends.len());
@@ -184,7 +191,18 @@ fn read(
     });
 }
 
-/// Waits for the kernel, or kills it: itself and the processes by which it runs its own.
+/// Types what comes on our input into the serial line, and leaves the shell at its end: a line that
+/// is closed would take the shell with it before it has done all.
+fn type_in(mut line: ChildStdin) {
+    let copied = std::io::copy(&mut std::io::stdin(), &mut line);
+    if copied.and_then(|_| line.write_all(b"\nexit\n")).is_ok() {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// Waits for the kernel, or kills it.
 fn end(child: &mut Child, crashed: bool) {
     let deadline = Instant::now() + Duration::from_secs(if crashed { 1 } else { 20 });
     while Instant::now() < deadline {
@@ -193,21 +211,8 @@ fn end(child: &mut Child, crashed: bool) {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    let own = children(child.id());
     let _ = child.kill();
-    for pid in own {
-        let _ = kill(pid, Signal::SIGKILL);
-    }
     let _ = child.wait();
-}
-
-fn children(parent: u32) -> Vec<Pid> {
-    let path = format!("/proc/{parent}/task/{parent}/children");
-    let listed = std::fs::read_to_string(path).unwrap_or_default();
-    let numbers = listed
-        .split_whitespace()
-        .filter_map(|word| word.parse().ok());
-    numbers.map(Pid::from_raw).collect()
 }
 
 /// Where the kernel may keep its memory as a file: in memory, if there is room.
@@ -235,7 +240,7 @@ pub(crate) fn obstacle() -> Option<String> {
     if !cfg!(target_arch = "x86_64") {
         return Some("user-mode Linux is for x86-64".to_owned());
     }
-    let needed = ["linux.uml", "modprobe", "ip", "setpriv", "tcpdump"];
+    let needed = ["linux.uml", "modprobe", "ip", "unshare", "tcpdump"];
     let missing = needed.iter().find(|program| !step::have(program))?;
     Some(format!("{missing} is not installed"))
 }
