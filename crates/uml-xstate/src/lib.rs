@@ -25,6 +25,10 @@ const WIDE: usize = 64 * 1024;
 /// `NT_X86_XSTATE` of `linux/elf.h`.
 const XSTATE: usize = 0x202;
 
+/// `PTRACE_OLDSETOPTIONS` of the kernel's `asm/ptrace-abi.h`, the same request by its first number;
+/// the one that user-mode Linux uses.
+const OLD_SETOPTIONS: c_uint = 21;
+
 /// Not on the stack, because that of a user-mode kernel has 16 KiB.
 struct Registers(UnsafeCell<[u8; WIDE]>);
 
@@ -49,7 +53,7 @@ pub unsafe extern "C" fn ptrace(
 ) -> c_long {
     // SAFETY: the symbol is the C library's function, whose type this is.
     let next = unsafe { std::mem::transmute::<*mut c_void, Ptrace>(next_ptrace()) };
-    if request == libc::PTRACE_SETOPTIONS {
+    if matches!(request, libc::PTRACE_SETOPTIONS | OLD_SETOPTIONS) {
         let options = data as usize | libc::PTRACE_O_EXITKILL as usize;
         // SAFETY: the caller's duty; this request takes no pointer but a number in its place.
         return unsafe { next(request, process, address, options as *mut c_void) };
