@@ -63,35 +63,63 @@ fn guides_read_as_recorded() {
     snapshot("tests/samples/howto");
 }
 
+const AWS: &[(u32, &str)] = &[
+    (19, "own interface"),
+    (55, "longer than"),
+    (67, "longer than"),
+];
+
 /// Lines of a guide that have a problem, by file; nothing else in it may have one.
 const EXPECTED: &[(&str, &[(u32, &str)])] = &[
     (
         "annotated-dr",
         &[
+            (24, "one member"),
+            (30, "VI_2"),
+            (31, "VI_5"),
+            (56, "VI_3"),
+            (57, "VI_4"),
             (71, "<IPADDR>"),
+            (77, "own interface"),
             (83, "PASS"),
             (84, "first 8"),
+            (98, "no weights"),
+            (101, "BACKUP"),
             (103, "preempt_delay"),
+            (111, "takes turns"),
             (112, "<NETMASK>"),
             (115, "<string>"),
             (116, "<IPADDR>"),
             (121, "inhibit_on_failure"),
             (122, "<STRING>"),
             (123, "<STRING>"),
+            (128, "longer than"),
+            (137, "longer than"),
         ],
     ),
-    ("aws-unicast-backup", &[]),
-    ("aws-unicast-master", &[]),
+    ("aws-unicast-backup", AWS),
+    ("aws-unicast-master", AWS),
     (
         "dr-web-director",
         &[
             (39, "nat_mask"),
+            (40, "takes turns"),
+            (46, "longer than"),
             (47, "retry"),
             (53, "real_server"),
+            (56, "longer than"),
             (57, "retry"),
         ],
     ),
-    ("mysql-ha", &[(12, "//"), (22, "VIP"), (31, "TCP_CHECK")]),
+    (
+        "mysql-ha",
+        &[
+            (12, "//"),
+            (22, "VIP"),
+            (31, "TCP_CHECK"),
+            (32, "longer than"),
+        ],
+    ),
 ];
 
 #[test]
@@ -114,4 +142,28 @@ fn the_mistakes_of_guides_are_named_and_nothing_else() {
             assert!(says, "{name}:{line}: {found:?}");
         }
     }
+}
+
+/// In `vrrp-mistakes.conf`, comments mark the lines that have a problem.
+#[test]
+fn mistakes_of_vrrp_are_found_where_they_are() {
+    let path = Path::new("tests/samples/vrrp-mistakes.conf");
+    let text = fs::read_to_string(path).expect("the sample is there");
+    let marked = text.lines().zip(1_u32..).skip(1);
+    let marked = marked.filter(|(line, _)| line.contains('#'));
+    let marked: Vec<u32> = marked.map(|(_, number)| number).collect();
+    let analysis = check(path);
+    let mut found: Vec<u32> = analysis
+        .diagnostics
+        .iter()
+        .map(|found| analysis.sources.location(found.primary.place).line)
+        .collect();
+    found.dedup();
+    assert_eq!(found, marked, "{}", render::human(&analysis, false));
+}
+
+#[test]
+fn good_vrrp_blocks_have_no_problem() {
+    let analysis = check(Path::new("tests/samples/vrrp.conf"));
+    assert_eq!(render::human(&analysis, false), "");
 }
