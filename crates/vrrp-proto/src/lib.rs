@@ -1,0 +1,7 @@
+//! x
+pub mod config;
+pub mod time;
+pub mod track;
+pub mod types;
+pub mod wire;
+pub enum State {}
