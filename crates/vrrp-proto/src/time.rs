@@ -97,7 +97,12 @@ impl fmt::Display for Seconds {
             return write!(f, "{}s", self.0.as_secs());
         }
         let fraction = format!("{nanos:09}");
-        write!(f, "{}.{}s", self.0.as_secs(), fraction.trim_end_matches('0'))
+        write!(
+            f,
+            "{}.{}s",
+            self.0.as_secs(),
+            fraction.trim_end_matches('0')
+        )
     }
 }
 
@@ -117,7 +122,9 @@ pub(crate) mod seconds {
     ) -> Result<Duration, D::Error> {
         let text = String::deserialize(deserializer)?;
         parse(&text).ok_or_else(|| {
-            de::Error::custom(format_args!("{text:?} is not a duration like \"3.609375s\""))
+            de::Error::custom(format_args!(
+                "{text:?} is not a duration like \"3.609375s\""
+            ))
         })
     }
 
@@ -142,13 +149,27 @@ mod tests {
         for (time, text) in [
             (Time::ZERO, "\"0s\""),
             (Time::from_secs(3), "\"3s\""),
-            (Time::after_epoch(Duration::new(3, 609_375_000)), "\"3.609375s\""),
-            (Time::after_epoch(Duration::from_nanos(1)), "\"0.000000001s\""),
+            (
+                Time::after_epoch(Duration::new(3, 609_375_000)),
+                "\"3.609375s\"",
+            ),
+            (
+                Time::after_epoch(Duration::from_nanos(1)),
+                "\"0.000000001s\"",
+            ),
         ] {
             assert_eq!(serde_json::to_string(&time).unwrap(), text);
             assert_eq!(serde_json::from_str::<Time>(text).unwrap(), time);
         }
-        for text in ["\"3\"", "\"s\"", "\".5s\"", "\"-1s\"", "\"1.0000000000s\"", "\"1.+5s\"", "3"] {
+        for text in [
+            "\"3\"",
+            "\"s\"",
+            "\".5s\"",
+            "\"-1s\"",
+            "\"1.0000000000s\"",
+            "\"1.+5s\"",
+            "3",
+        ] {
             assert!(serde_json::from_str::<Time>(text).is_err(), "{text}");
         }
     }

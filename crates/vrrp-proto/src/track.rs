@@ -182,7 +182,10 @@ impl Trackers {
         let faulty = self.configs.iter();
         let faulty = faulty.filter(|it| self.effect(it) == Effect::Fault);
         faulty.map(|it| {
-            let detail = self.reports.get(&it.name).map_or("", |it| it.detail.as_str());
+            let detail = self
+                .reports
+                .get(&it.name)
+                .map_or("", |it| it.detail.as_str());
             (&it.name, detail)
         })
     }

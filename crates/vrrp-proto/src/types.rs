@@ -139,7 +139,9 @@ impl fmt::Display for Priority {
 }
 
 /// Protocol version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Version {
     /// RFC 3768: IPv4 only, whole seconds, authentication of RFC 2338.
@@ -360,7 +362,10 @@ impl FromStr for HardwareAddress {
         let mut octets = [0; 6];
         let mut parts = text.split(':');
         for octet in &mut octets {
-            let part = parts.next().filter(|part| part.len() == 2).ok_or_else(bad)?;
+            let part = parts
+                .next()
+                .filter(|part| part.len() == 2)
+                .ok_or_else(bad)?;
             *octet = u8::from_str_radix(part, 16).map_err(|_| bad())?;
         }
         match parts.next() {
@@ -399,9 +404,15 @@ mod tests {
     #[test]
     fn an_interval_says_which_version_can_send_it() {
         let of = |centis: u16| AdvertInterval::try_from(centis).unwrap();
-        assert_eq!((of(100).as_secs(), of(100).as_centis()), (Some(1), Some(100)));
+        assert_eq!(
+            (of(100).as_secs(), of(100).as_centis()),
+            (Some(1), Some(100))
+        );
         assert_eq!((of(50).as_secs(), of(50).as_centis()), (None, Some(50)));
-        assert_eq!((of(25_500).as_secs(), of(25_500).as_centis()), (Some(255), None));
+        assert_eq!(
+            (of(25_500).as_secs(), of(25_500).as_centis()),
+            (Some(255), None)
+        );
         assert!(AdvertInterval::try_from(4150).is_err());
         assert!(AdvertInterval::try_from(25_600).is_err());
         assert_eq!(of(1).as_duration(), Duration::from_millis(10));
@@ -427,7 +438,13 @@ mod tests {
             "00:00:5e:00:01:2a".parse(),
             Ok(HardwareAddress::of_virtual_router(Family::Ipv4, vrid))
         );
-        for bad in ["", "00:00:5e:00:01", "00:00:5e:00:01:2a:00", "0:0:5e:0:1:2a", "zz:00:5e:00:01:2a"] {
+        for bad in [
+            "",
+            "00:00:5e:00:01",
+            "00:00:5e:00:01:2a:00",
+            "0:0:5e:0:1:2a",
+            "zz:00:5e:00:01:2a",
+        ] {
             assert!(bad.parse::<HardwareAddress>().is_err(), "{bad}");
         }
     }

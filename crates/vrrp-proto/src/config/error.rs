@@ -60,7 +60,9 @@ pub enum ConfigError {
     #[error("another one has this name")]
     DuplicateName,
     /// Same interface, family, destination and VRID as another instance.
-    #[error("another instance has virtual router identifier {0} on the same interface, family and destination")]
+    #[error(
+        "another instance has virtual router identifier {0} on the same interface, family and destination"
+    )]
     DuplicateVrid(Vrid),
     /// A group names an instance that does not exist.
     #[error("the member {0} does not exist")]

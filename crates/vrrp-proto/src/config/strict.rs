@@ -56,9 +56,15 @@ impl InstanceConfig {
                 changes.push(change);
             }
         };
-        set(self.authentication != Authentication::None, StrictChange::Authentication);
+        set(
+            self.authentication != Authentication::None,
+            StrictChange::Authentication,
+        );
         self.authentication = Authentication::None;
-        set(matches!(self.preempt, Preempt::After(_)), StrictChange::PreemptDelay);
+        set(
+            matches!(self.preempt, Preempt::After(_)),
+            StrictChange::PreemptDelay,
+        );
         if let Preempt::After(_) = self.preempt {
             self.preempt = Preempt::AtOnce;
         }
@@ -69,13 +75,19 @@ impl InstanceConfig {
         set(self.answer_higher, StrictChange::AnswerHigher);
         self.answer_higher = false;
         let answer_lower = self.version == Version::V3;
-        set(self.answer_lower && !answer_lower, StrictChange::AnswerLower);
+        set(
+            self.answer_lower && !answer_lower,
+            StrictChange::AnswerLower,
+        );
         self.answer_lower = answer_lower;
         set(self.announce.lower_repeat > 0, StrictChange::AnnounceLower);
         self.announce.lower_repeat = 0;
         set(owner && !self.owner_ignores, StrictChange::OwnerIgnores);
         self.owner_ignores = owner;
-        set(self.address_list == AddressListCheck::Skip, StrictChange::AddressList);
+        set(
+            self.address_list == AddressListCheck::Skip,
+            StrictChange::AddressList,
+        );
         if self.address_list == AddressListCheck::Skip {
             self.address_list = AddressListCheck::Report;
         }

@@ -9,7 +9,7 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
 
-use super::{ParseError, PROTOCOL_VRRP, field, set_field};
+use super::{PROTOCOL_VRRP, ParseError, field, set_field};
 
 mod offset {
     pub(super) const NEXT_HEADER: usize = 0;
@@ -112,8 +112,7 @@ pub fn sign(packet: &mut [u8], header_len: usize, key: &[u8; 8]) {
 pub fn verify(packet: &[u8], header_len: usize, key: &[u8; 8]) -> bool {
     let icv: [u8; ICV_LEN] = field(packet, header_len + offset::ICV);
     [Ttl::AsItIs, Ttl::Zero].into_iter().any(|ttl| {
-        mac(packet, header_len, key, ttl)
-            .is_some_and(|mac| mac.verify_truncated_left(&icv).is_ok())
+        mac(packet, header_len, key, ttl).is_some_and(|mac| mac.verify_truncated_left(&icv).is_ok())
     })
 }
 
@@ -194,7 +193,10 @@ mod tests {
 
     #[test]
     fn short_and_foreign_headers_are_refused() {
-        assert_eq!(Header::new_checked(&PACKET[20..43]), Err(ParseError::Truncated));
+        assert_eq!(
+            Header::new_checked(&PACKET[20..43]),
+            Err(ParseError::Truncated)
+        );
         for (at, value) in [(0, 6), (1, 5)] {
             let mut bytes: [u8; 24] = PACKET[20..44].try_into().unwrap();
             bytes[at] = value;

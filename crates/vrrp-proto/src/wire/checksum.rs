@@ -37,7 +37,8 @@ impl ChecksumRule {
     /// The checksum of a packet of version 3 over IPv4; what stands in its checksum field does not
     /// matter.
     pub fn compute(self, packet: &[u8], source: Ipv4Addr, destination: Ipv4Addr) -> u16 {
-        let over = |destination| util::ipv4_checksum(packet, FIELD, &[], &source, destination, Vrrp);
+        let over =
+            |destination| util::ipv4_checksum(packet, FIELD, &[], &source, destination, Vrrp);
         match self {
             Self::PseudoHeader => over(&destination),
             Self::Plain => util::checksum(packet, FIELD),
@@ -57,9 +58,14 @@ pub fn v3(packet: &[u8], rule: ChecksumRule, source: IpAddr, destination: IpAddr
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             Some(rule.compute(packet, source, destination))
         }
-        (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            Some(util::ipv6_checksum(packet, FIELD, &[], &source, &destination, Vrrp))
-        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => Some(util::ipv6_checksum(
+            packet,
+            FIELD,
+            &[],
+            &source,
+            &destination,
+            Vrrp,
+        )),
         _ => None,
     }
 }
@@ -73,7 +79,9 @@ pub fn verify_v3(
     destination: IpAddr,
 ) -> Option<ChecksumRule> {
     let rules = std::iter::once(expected).chain(ChecksumRule::ALL);
-    rules.into_iter().find(|rule| v3(packet, *rule, source, destination) == Some(sum))
+    rules
+        .into_iter()
+        .find(|rule| v3(packet, *rule, source, destination) == Some(sum))
 }
 
 #[cfg(test)]
@@ -103,7 +111,10 @@ mod tests {
         for rule in ChecksumRule::ALL {
             let sum = v3(&UNICAST, rule, source, destination).unwrap();
             let expected = ChecksumRule::PseudoHeader;
-            assert_eq!(verify_v3(&UNICAST, sum, expected, source, destination), Some(rule));
+            assert_eq!(
+                verify_v3(&UNICAST, sum, expected, source, destination),
+                Some(rule)
+            );
         }
         assert_eq!(
             verify_v3(&UNICAST, 0x1234, ChecksumRule::Plain, source, destination),

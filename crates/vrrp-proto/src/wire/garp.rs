@@ -67,8 +67,16 @@ pub fn arp_claim(frame: &[u8]) -> Option<(Ipv4Addr, HardwareAddress)> {
 
 fn gratuitous_arp(address: Ipv4Addr, hardware: HardwareAddress) -> Vec<u8> {
     let mut frame = vec![0; ETHERNET_LEN + ARP_LEN];
-    ethernet(&mut frame, HardwareAddress::BROADCAST, hardware, EtherTypes::Arp);
-    if let Some(mut arp) = frame.get_mut(ETHERNET_LEN..).and_then(MutableArpPacket::new) {
+    ethernet(
+        &mut frame,
+        HardwareAddress::BROADCAST,
+        hardware,
+        EtherTypes::Arp,
+    );
+    if let Some(mut arp) = frame
+        .get_mut(ETHERNET_LEN..)
+        .and_then(MutableArpPacket::new)
+    {
         arp.set_hardware_type(ArpHardwareTypes::Ethernet);
         arp.set_protocol_type(EtherTypes::Ipv4);
         arp.set_hw_addr_len(6);
@@ -82,16 +90,15 @@ fn gratuitous_arp(address: Ipv4Addr, hardware: HardwareAddress) -> Vec<u8> {
     frame
 }
 
-fn neighbour_advertisement(
-    address: Ipv6Addr,
-    hardware: HardwareAddress,
-    router: bool,
-) -> Vec<u8> {
+fn neighbour_advertisement(address: Ipv6Addr, hardware: HardwareAddress, router: bool) -> Vec<u8> {
     let mut frame = vec![0; ETHERNET_LEN + IPV6_LEN + ADVERT_LEN];
     let [.., a, b, c, d] = ALL_NODES.octets();
     let group = HardwareAddress([0x33, 0x33, a, b, c, d]);
     ethernet(&mut frame, group, hardware, EtherTypes::Ipv6);
-    if let Some(mut ip) = frame.get_mut(ETHERNET_LEN..).and_then(MutableIpv6Packet::new) {
+    if let Some(mut ip) = frame
+        .get_mut(ETHERNET_LEN..)
+        .and_then(MutableIpv6Packet::new)
+    {
         ip.set_version(6);
         ip.set_payload_length(32); // ADVERT_LEN
         ip.set_next_header(IpNextHeaderProtocols::Icmpv6);
@@ -130,7 +137,6 @@ fn ethernet(frame: &mut [u8], to: HardwareAddress, from: HardwareAddress, kind: 
 fn mac(address: HardwareAddress) -> MacAddr {
     address.0.into()
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -23,9 +23,15 @@ pub(crate) fn deserialize<'de, 'a, D: Deserializer<'de>>(
 }
 
 fn parse(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|it| u8::try_from(it).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|it| u8::try_from(it).ok())
+    };
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let bytes = pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?));
+    let bytes = pairs
+        .iter()
+        .map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?));
     rest.is_empty().then(|| bytes.collect())?
 }
 

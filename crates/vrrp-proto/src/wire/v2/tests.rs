@@ -71,7 +71,10 @@ fn a_password_and_a_resignation_are_read() {
     let packet = Packet::new_checked(&RESIGN).unwrap();
     let repr = Repr::parse(&packet).unwrap();
     assert_eq!(repr.priority, AdvertisedPriority::Resign);
-    assert_eq!((repr.auth_type, repr.auth_data), (AuthType::Pass, *b"s3cret\0\0"));
+    assert_eq!(
+        (repr.auth_type, repr.auth_data),
+        (AuthType::Pass, *b"s3cret\0\0")
+    );
     assert_eq!(
         format!("{repr:?}"),
         "VRRPv2 vrid=2 priority=0 interval=1s auth=1 addresses=[10.9.9.21]"
@@ -101,7 +104,10 @@ fn each_broken_rule_is_named() {
 #[test]
 fn every_shorter_packet_is_truncated() {
     for len in 0..NONE.len() {
-        assert_eq!(Packet::new_checked(&NONE[..len]), Err(ParseError::Truncated));
+        assert_eq!(
+            Packet::new_checked(&NONE[..len]),
+            Err(ParseError::Truncated)
+        );
     }
 }
 

@@ -15,7 +15,10 @@ fn ends4() -> (IpAddr, IpAddr) {
 }
 
 fn ends6() -> (IpAddr, IpAddr) {
-    ("fe80::ff:fe00:901".parse().unwrap(), "ff02::12".parse().unwrap())
+    (
+        "fe80::ff:fe00:901".parse().unwrap(),
+        "ff02::12".parse().unwrap(),
+    )
 }
 
 fn repr4() -> Repr {
@@ -107,7 +110,10 @@ fn each_broken_rule_is_named() {
     let mut bytes = IPV4;
     bytes[15] ^= 1;
     let packet = Packet::new_checked(Family::Ipv4, &bytes).unwrap();
-    assert_eq!(Repr::parse(&packet, source, destination), Err(ParseError::Checksum));
+    assert_eq!(
+        Repr::parse(&packet, source, destination),
+        Err(ParseError::Checksum)
+    );
 }
 
 #[test]
