@@ -157,7 +157,7 @@ impl Instance {
             doubt: Doubt::default(),
             checksum_seen: config.checksum,
             limits: Limits::default(),
-            sender: Sender::new(&config),
+            sender: Sender::new(&config, now),
             statistics: Statistics::default(),
             outputs: VecDeque::new(),
             config,
