@@ -207,9 +207,9 @@ impl Instance {
         }));
     }
 
-    /// Sends an advertisement.
+    /// Sends an advertisement. One that has just lost its address still resigns by it.
     pub(super) fn advertise(&mut self, priority: AdvertisedPriority) {
-        let Some(source) = self.source else {
+        let Some(source) = self.source.or(self.last_source) else {
             return;
         };
         for packet in self.sender.advertise(&self.config, source, priority) {

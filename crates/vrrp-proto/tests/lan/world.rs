@@ -39,6 +39,8 @@ pub(crate) struct Node {
     pub(crate) undisturbed_since: Time,
     /// When it was last Master and let go; it has spoken at that moment.
     pub(crate) released: Time,
+    /// When it ended as Master in a way that nobody can know of; what it said before is void.
+    forgotten: Option<Time>,
     /// All that went in and came out since the process started.
     pub(crate) record: Vec<Record<'static>>,
     pub(crate) outputs: Vec<RouterOutput>,
@@ -56,6 +58,7 @@ enum Arrival {
         beside: usize,
         address: IpAddr,
         from: usize,
+        sent: Time,
     },
 }
 
@@ -96,6 +99,7 @@ impl World {
             died: None,
             undisturbed_since: Time::ZERO,
             released: Time::ZERO,
+            forgotten: None,
             record: Vec::new(),
             outputs: Vec::new(),
         });
@@ -417,11 +421,11 @@ impl World {
                 node.fresh.insert(address);
                 for beside in 0..self.nodes.len() {
                     if self.passes[place][beside] {
-                        let from = place;
                         self.send(Arrival::Announcement {
                             beside,
                             address,
-                            from,
+                            from: place,
+                            sent: self.now,
                         });
                     }
                 }
@@ -460,6 +464,7 @@ impl World {
     /// A Master ends without yielding to anybody. Hosts that hear no other one go on believing in
     /// it, and nobody can know: they are not asked any more.
     fn forget(&mut self, place: usize) {
+        self.nodes[place].forgotten = Some(self.now);
         for beliefs in &mut self.beliefs {
             beliefs.retain(|_, believed| *believed != place);
         }
@@ -549,9 +554,9 @@ impl World {
                 beside,
                 address,
                 from,
+                sent,
             } => {
-                // What the dead have said last would be believed for ever.
-                if self.nodes[from].router.is_some() {
+                if self.nodes[from].forgotten.is_none_or(|at| at < sent) {
                     self.beliefs[beside].insert(address, from);
                 }
             }
