@@ -56,7 +56,7 @@ pub(crate) enum Step {
         queued: bool,
     },
     /// The node's clock jumps ahead.
-    ClockStep { node: usize, by: Duration },
+    ClockJump { node: usize, by: Duration },
     /// An interface loses or gets back its carrier.
     Link {
         node: usize,
@@ -109,7 +109,7 @@ impl Scenario {
         let common = Common::generate(&mut rng, version);
         let grouped = rng.random_bool(0.3);
         let unicast = rng.random_bool(0.3);
-        let secret = [*b"secret\0\0"; 1][0];
+        let secret = *b"secret\0\0";
         let authentication = match rng.random_range(0..3) {
             _ if version == Version::V3 => Authentication::None,
             0 => Authentication::None,
@@ -283,7 +283,7 @@ fn steps(
                 lasts: unit * rng.random_range(1..100) / 10,
                 queued: rng.random_bool(0.5),
             },
-            8 => Step::ClockStep {
+            8 => Step::ClockJump {
                 node,
                 by: unit * rng.random_range(1..100) / 10,
             },

@@ -223,7 +223,7 @@ impl World {
                     node.queued = *queued;
                 }
             }
-            Step::ClockStep { node, by } => {
+            Step::ClockJump { node, by } => {
                 self.nodes[*node].clock += *by;
                 self.disturb(*node);
             }
@@ -288,7 +288,7 @@ impl World {
             (node.config.clone(), node.died.take())
         };
         self.disturb(node);
-        self.input(node, Input::Configure(config.clone()));
+        self.input(node, Input::Configure(config));
         if let Some((at, masters)) = died.filter(|_| resume) {
             for instance in masters {
                 let silent_for = self.now.since(at);
