@@ -77,6 +77,20 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "vrrp-proto",
+        forbidden: &[
+            "healthcheck",
+            "ipvs-netlink",
+            "kconf-parser",
+            "lvs-sched",
+            "netif",
+            "tokio",
+            "mio",
+            "socket2",
+            "libc",
+        ],
+    },
+    Rule {
         name: "lvs-proxy",
         forbidden: &["healthcheck", "kconf-parser", "director", "netif"],
     },
