@@ -387,7 +387,7 @@ impl Lines {
 }
 
 /// Whether a line is more than text to be copied.
-fn needs_work(line: &str) -> bool {
+pub(crate) fn needs_work(line: &str) -> bool {
     let bytes = line.as_bytes();
     let blanks = bytes
         .iter()

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use crate::diagnostic::Diagnostic;
+use crate::document::Document;
 use crate::keyword::KeywordTable;
 use crate::loader::MemoryLoader;
 use crate::tree::{self, Statement};
@@ -25,6 +26,23 @@ pub fn structure(data: &[u8]) {
         same(&first, &text, &second, &printed),
         "{text:?} became {printed:?}"
     );
+}
+
+/// Any text, cut into pieces and into nodes, prints as it was, through serde too.
+pub fn lexer(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let document = Document::parse(text.as_ref());
+    let mut at = 0;
+    for piece in document.pieces() {
+        assert_eq!(piece.span.start, at, "a gap in {text:?}");
+        assert!(piece.span.end > at, "an empty piece in {text:?}");
+        at = piece.span.end;
+    }
+    assert_eq!(at as usize, text.len(), "the end of {text:?}");
+    let json = serde_json::to_string(&document).expect("nodes are plain data");
+    let again: Document = serde_json::from_str(&json).expect("what was written can be read");
+    assert_eq!(again.text(), text);
+    assert_eq!(again.statements(), document.statements());
 }
 
 /// Any text is checked, rendered and checked again with the same result.

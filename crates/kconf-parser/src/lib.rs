@@ -53,6 +53,7 @@
 //! | `resolve` | as written | [`config`], as meant |
 //! | [`lint`] | both | what is probably a mistake |
 //! | [`diagnostic`] (`report`), [`render`] | what is wrong | snippets, lines, JSON |
+//! | [`document`] | one file as written | statements to edit, and the same text again |
 //!
 //! # Design
 //!
@@ -68,6 +69,7 @@ pub mod ast;
 mod conditional;
 pub mod config;
 pub mod diagnostic;
+pub mod document;
 mod expand;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -89,5 +91,6 @@ mod value;
 pub use analysis::{Analysis, Options, analyze};
 pub use config::Config;
 pub use diagnostic::{Code, Diagnostic, Severity};
+pub use document::Document;
 pub use lint::Rules;
 pub use loader::{DiskLoader, FileLoader, MemoryLoader};
