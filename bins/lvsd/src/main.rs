@@ -6,8 +6,10 @@ mod args;
 mod check;
 mod colour;
 mod demo;
+mod files;
 mod rules;
 mod status;
+mod test;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -73,7 +75,7 @@ fn run(run: &Run) -> ExitCode {
     if let Some(log) = &run.config_test {
         let options = run.options();
         let id = options.config_id.as_deref();
-        return check::test(
+        return test::run(
             &options.config_file,
             id,
             options.check_includes,

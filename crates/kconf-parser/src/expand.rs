@@ -109,7 +109,7 @@ impl Expander<'_> {
     fn main_file(&mut self, path: &Path) {
         let bytes = self.loader.read(path);
         let text = bytes.as_deref().map(to_text).unwrap_or_default();
-        let file = self.sources.add_file(path.to_owned(), text);
+        let file = self.sources.add_file(path.to_owned(), text, None);
         if let Err(error) = bytes {
             let place = Place {
                 file,

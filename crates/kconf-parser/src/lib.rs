@@ -53,6 +53,7 @@
 //! | `resolve` | as written | [`config`], as meant |
 //! | [`lint`] | both | what is probably a mistake |
 //! | [`diagnostic`] (`report`), [`render`] | what is wrong | snippets, lines, JSON |
+//! | [`fix`] | suggestions | files with the suggestions followed |
 //! | [`document`] | one file as written | statements to edit, and the same text again |
 //!
 //! # Design
@@ -71,6 +72,7 @@ pub mod config;
 pub mod diagnostic;
 pub mod document;
 mod expand;
+pub mod fix;
 #[doc(hidden)]
 pub mod fuzzing;
 mod include;
