@@ -9,6 +9,7 @@ use director::logging::{Facility, LogOptions};
 use director::options::{DataplaneChoice, RunOptions};
 
 use crate::check::Check;
+use crate::fmt::Fmt;
 
 /// What follows the options of `lvsd` and `lvsd run`.
 const AFTER_HELP: &str = "\
@@ -73,6 +74,8 @@ pub(crate) enum Command {
     Status(Status),
     /// Say what is wrong with configuration files.
     Check(Check),
+    /// Bring configuration files into one style.
+    Fmt(Fmt),
     /// Show a director at work on this machine: three web servers, one of which fails and comes back.
     Demo(crate::demo::DemoArgs),
     /// Part of a running director.

@@ -7,6 +7,7 @@ mod check;
 mod colour;
 mod demo;
 mod files;
+mod fmt;
 mod rules;
 mod status;
 mod test;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Some(Command::Run(options)) => run(&options),
         Some(Command::Status(options)) => status::print(&options),
         Some(Command::Check(options)) => check::run(&options),
+        Some(Command::Fmt(options)) => fmt::run(&options),
         Some(Command::Demo(options)) => match demo::run(&options) {
             Ok(code) => code,
             Err(error) => {

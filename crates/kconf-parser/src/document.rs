@@ -56,6 +56,7 @@ use crate::tree::{self, Statement};
 pub use edit::EditError;
 pub use mask::{Directive, DirectiveKind};
 pub use node::{Node, StatementNode};
+pub(crate) use piece::is_blank;
 pub use piece::{Piece, PieceKind};
 
 /// A file as written. See the [module](self).
@@ -75,9 +76,12 @@ impl Document {
     /// Reads a text; takes any.
     pub fn parse(text: impl Into<String>) -> Self {
         let text = text.into();
-        let (masked, directives) = mask::mask(&text);
-        let tokens = tree::tokenize(&masked);
-        let pieces = piece::pieces(&text, &tokens, &directives);
+        let Lexed {
+            masked,
+            tokens,
+            pieces,
+            directives,
+        } = lex(&text);
         let (statements, problems) = tree::build(&masked, &tokens, &KeywordTable);
         Self {
             text,
@@ -155,6 +159,28 @@ impl From<Vec<Node>> for Document {
 impl From<Document> for Vec<Node> {
     fn from(document: Document) -> Self {
         document.nodes()
+    }
+}
+
+/// A text cut into pieces.
+pub(crate) struct Lexed {
+    /// The text with its directives hidden, of the same length.
+    masked: String,
+    tokens: Vec<tree::Token>,
+    pub(crate) pieces: Vec<Piece>,
+    pub(crate) directives: Vec<Directive>,
+}
+
+/// The part of [`Document::parse`] that looks at bytes only.
+pub(crate) fn lex(text: &str) -> Lexed {
+    let (masked, directives) = mask::mask(text);
+    let tokens = tree::tokenize(&masked);
+    let pieces = piece::pieces(text, &tokens, &directives);
+    Lexed {
+        masked,
+        tokens,
+        pieces,
+        directives,
     }
 }
 

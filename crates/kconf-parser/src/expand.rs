@@ -27,7 +27,7 @@ use crate::substitute::{comment_start, definition, next_use, repetition};
 use self::files::unreadable;
 
 /// Longest line that keepalived reads, in bytes.
-const MAX_LINE: usize = 1023;
+pub(crate) const MAX_LINE: usize = 1023;
 
 /// Deepest nesting of definitions in definitions and of repetitions.
 const MAX_NESTING: usize = 32;

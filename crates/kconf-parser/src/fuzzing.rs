@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::document::Document;
 use crate::keyword::KeywordTable;
 use crate::loader::MemoryLoader;
@@ -43,6 +43,66 @@ pub fn lexer(data: &[u8]) {
     let again: Document = serde_json::from_str(&json).expect("what was written can be read");
     assert_eq!(again.text(), text);
     assert_eq!(again.statements(), document.statements());
+}
+
+/// A formatted text formats to itself, and means what it meant: the same tree, values and problems.
+pub fn format(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Ok(formatted) = crate::format::format(&text) else {
+        return;
+    };
+    assert_eq!(
+        crate::format::format(&formatted).as_ref(),
+        Ok(&formatted),
+        "from {text:?}"
+    );
+    for id in ["node", ""] {
+        let (before, after) = (formatted_from(&text, id), formatted_from(&formatted, id));
+        // Where a lost brace belongs is guessed from the indentation, and limits count blanks.
+        let guesses = [
+            Code::MissingBrace,
+            Code::ExtraBrace,
+            Code::LineTooLong,
+            Code::ExpansionLimit,
+        ];
+        if before
+            .diagnostics
+            .iter()
+            .any(|found| guesses.contains(&found.code))
+        {
+            continue;
+        }
+        let (old, new) = (before.sources.text(), after.sources.text());
+        assert!(
+            same(&before.tree, old, &after.tree, new),
+            "{text:?} became {formatted:?}"
+        );
+        assert_eq!(before.config, after.config, "{text:?} became {formatted:?}");
+        let problems = |analysis: &Analysis| -> Vec<Code> {
+            analysis
+                .diagnostics
+                .iter()
+                .map(|found| found.code)
+                .collect()
+        };
+        assert_eq!(
+            problems(&before),
+            problems(&after),
+            "{text:?} became {formatted:?}"
+        );
+    }
+}
+
+fn formatted_from(text: &str, id: &str) -> Analysis {
+    let path = Path::new("/etc/keepalived/keepalived.conf");
+    let loader = MemoryLoader::default()
+        .with(path, text)
+        .with("/etc/keepalived/a.conf", "$B=b c\nweight 3\n$A\n");
+    let options = Options {
+        config_id: id.to_owned(),
+        ..Options::default()
+    };
+    analyze(path, &options, &loader)
 }
 
 /// Any text is checked, rendered and checked again with the same result.

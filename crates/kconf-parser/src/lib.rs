@@ -53,6 +53,7 @@
 //! | `resolve` | as written | [`config`], as meant |
 //! | [`lint`] | both | what is probably a mistake |
 //! | [`diagnostic`] (`report`), [`render`] | what is wrong | snippets, lines, JSON |
+//! | [`mod@format`] | one file as written | the same in one style |
 //! | [`fix`] | suggestions | files with the suggestions followed |
 //! | [`document`] | one file as written | statements to edit, and the same text again |
 //!
@@ -73,6 +74,7 @@ pub mod diagnostic;
 pub mod document;
 mod expand;
 pub mod fix;
+pub mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 mod include;
