@@ -9,6 +9,9 @@ use director::logging::{Facility, LogOptions};
 use director::options::{DataplaneChoice, RunOptions};
 
 use crate::check::Check;
+use crate::config::Config;
+use crate::diff::Diff;
+use crate::explain::Explain;
 use crate::fmt::Fmt;
 
 /// What follows the options of `lvsd` and `lvsd run`.
@@ -39,6 +42,13 @@ Examples:
 Exit status:
   0  the director has answered, whatever it said about its services
   1  no director answers in the run folder, or the command line is wrong";
+
+/// What follows the options of `lvsd completions`.
+const AFTER_COMPLETIONS: &str = "\
+Examples:
+  lvsd completions bash > /etc/bash_completion.d/lvsd
+  lvsd completions zsh > ~/.zfunc/_lvsd
+  lvsd completions fish > ~/.config/fish/completions/lvsd.fish";
 
 /// Load-balancing director: reads keepalived.conf, checks servers, balances traffic.
 #[derive(Debug, Parser)]
@@ -76,6 +86,19 @@ pub(crate) enum Command {
     Check(Check),
     /// Bring configuration files into one style.
     Fmt(Fmt),
+    /// Say what a keyword or a code of a finding means.
+    Explain(Explain),
+    /// Print a configuration expanded, or as it is meant.
+    Config(Config),
+    /// Say what a reload would change.
+    Diff(Diff),
+    /// Print completions of commands, options and keywords for a shell.
+    #[command(after_help = AFTER_COMPLETIONS)]
+    Completions {
+        /// The shell.
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
     /// Show a director at work on this machine: three web servers, one of which fails and comes back.
     Demo(crate::demo::DemoArgs),
     /// Part of a running director.

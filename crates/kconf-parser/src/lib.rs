@@ -54,6 +54,8 @@
 //! | [`lint`] | both | what is probably a mistake |
 //! | [`diagnostic`] (`report`), [`render`] | what is wrong | snippets, lines, JSON |
 //! | [`mod@format`] | one file as written | the same in one style |
+//! | [`compare`] | two configurations as meant | what is added, removed, changed |
+//! | [`explain`] | keywords and codes | what they mean |
 //! | [`fix`] | suggestions | files with the suggestions followed |
 //! | [`document`] | one file as written | statements to edit, and the same text again |
 //!
@@ -68,11 +70,13 @@ extern crate alloc;
 
 mod analysis;
 pub mod ast;
+pub mod compare;
 mod conditional;
 pub mod config;
 pub mod diagnostic;
 pub mod document;
 mod expand;
+pub mod explain;
 pub mod fix;
 pub mod format;
 #[doc(hidden)]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::analysis::Analysis;
 use crate::diagnostic::{Code, Diagnostic, Severity};
+use crate::explain::explain_code;
 use crate::source::Place;
 
 /// Where the schema of the format is.
@@ -51,6 +52,7 @@ fn rule(code: Code) -> Value {
         "id": code.to_string(),
         "name": format!("{code:?}"),
         "shortDescription": { "text": code.summary() },
+        "help": { "text": explain_code(code).remedy },
     })
 }
 
