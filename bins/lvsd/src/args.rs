@@ -43,6 +43,15 @@ Exit status:
   0  the director has answered, whatever it said about its services
   1  no director answers in the run folder, or the command line is wrong";
 
+/// What follows the options of `lvsd lsp`.
+const AFTER_LSP: &str = "\
+A language server for keepalived.conf, started by the editor. docs/editors.md tells how to set it
+up in VS Code, Neovim and Helix.
+
+Exit status:
+  0  the editor said goodbye
+  1  the editor is gone without a word, or does not keep to the protocol";
+
 /// What follows the options of `lvsd completions`.
 const AFTER_COMPLETIONS: &str = "\
 Examples:
@@ -92,6 +101,14 @@ pub(crate) enum Command {
     Config(Config),
     /// Say what a reload would change.
     Diff(Diff),
+    /// Serve an editor: findings while typing, help, completion, definitions, formatting, fixes.
+    #[command(after_help = AFTER_LSP)]
+    Lsp {
+        /// Speak over standard input and output; the only way there is, named for editors that
+        /// say so.
+        #[arg(long)]
+        stdio: bool,
+    },
     /// Print completions of commands, options and keywords for a shell.
     #[command(after_help = AFTER_COMPLETIONS)]
     Completions {

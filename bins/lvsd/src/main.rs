@@ -11,6 +11,7 @@ mod diff;
 mod explain;
 mod files;
 mod fmt;
+mod lsp;
 mod rules;
 mod status;
 mod test;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Some(Command::Explain(options)) => explain::run(&options),
         Some(Command::Config(options)) => config::run(&options),
         Some(Command::Diff(options)) => diff::run(&options),
+        Some(Command::Lsp { stdio: _ }) => lsp::run(),
         Some(Command::Completions { shell }) => completions(shell),
         Some(Command::Demo(options)) => match demo::run(&options) {
             Ok(code) => code,

@@ -20,6 +20,7 @@ fn the_page_and_the_help_agree() {
         "explain",
         "config",
         "diff",
+        "lsp",
         "completions",
         "demo",
     ];

@@ -4,14 +4,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::analysis::Analysis;
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::explain::explain_code;
-use crate::source::Place;
+use crate::source::{Place, file_uri};
 
 /// Where the schema of the format is.
 const SCHEMA: &str =
@@ -115,7 +114,7 @@ fn physical(analysis: &Analysis, place: Place) -> Value {
 }
 
 fn artifact(analysis: &Analysis, place: Place) -> Value {
-    json!({ "uri": uri(analysis.sources.location(place).path) })
+    json!({ "uri": file_uri(analysis.sources.location(place).path) })
 }
 
 fn region(analysis: &Analysis, place: Place) -> Value {
@@ -128,28 +127,10 @@ fn region(analysis: &Analysis, place: Place) -> Value {
     })
 }
 
-/// A path as a URI reference: absolute with its scheme, relative without.
-pub(crate) fn uri(path: &Path) -> String {
-    use std::os::unix::ffi::OsStrExt as _;
-    let mut uri = String::new();
-    if path.is_absolute() {
-        uri.push_str("file://");
-    }
-    for byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                uri.push(char::from(*byte));
-            }
-            _ => {
-                let _ = write!(uri, "%{byte:02X}");
-            }
-        }
-    }
-    uri
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::{MemoryLoader, Options, analyze};
 
