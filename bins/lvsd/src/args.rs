@@ -28,10 +28,11 @@ $XDG_RUNTIME_DIR/lvsd, else /tmp/lvsd-UID.
 
 Exit status:
   0   was asked to stop, runs in the background now, or runs already
-  1   cannot run here, or the command line is wrong; with -t: the configuration has an error
+  1   cannot run here, or the command line is wrong
   4   the run folder or a pid file cannot be written
   6   the configuration file cannot be read
-  70  a fault in the program";
+  70  a fault in the program
+  With -t, as keepalived: 0 good, 2 a value is missing, 4 no file, 5 another problem, 6 an include fails";
 
 /// What follows the options of `lvsd status`.
 const AFTER_STATUS: &str = "\

@@ -139,12 +139,12 @@ fn fix_writes_what_was_meant_and_says_so() {
 fn a_test_prints_to_standard_error_or_to_a_file() {
     let folder = folder();
     let output = lvsd(folder.path(), &["-t", "-f", "bad.conf"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(5));
     assert!(text(&output.stdout).is_empty());
     assert!(text(&output.stderr).contains("lb_alog"));
 
     let output = lvsd(folder.path(), &["-tlog.txt", "-f", "bad.conf"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(5));
     assert!(text(&output.stderr).is_empty());
     let log = fs::read_to_string(folder.path().join("log.txt")).expect("the log");
     assert!(log.contains("lb_alog"));
@@ -159,7 +159,7 @@ fn a_test_prints_to_standard_error_or_to_a_file() {
         lvsd(folder.path(), &["-t", "-f", "missing.conf"])
             .status
             .code(),
-        Some(1)
+        Some(4)
     );
 }
 

@@ -29,7 +29,13 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "kconf-lsp",
-        forbidden: &["director", "healthcheck", "ipvs-netlink", "tokio", "socket2"],
+        forbidden: &[
+            "director",
+            "healthcheck",
+            "ipvs-netlink",
+            "tokio",
+            "socket2",
+        ],
     },
     Rule {
         name: "lvs-sched",
