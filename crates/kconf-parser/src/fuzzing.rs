@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::document::Document;
 use crate::keyword::KeywordTable;
 use crate::loader::MemoryLoader;
@@ -91,6 +91,27 @@ pub fn format(data: &[u8]) {
             "{text:?} became {formatted:?}"
         );
     }
+}
+
+/// Suggestions that are followed leave fewer problems and not more errors, and are all in the files.
+pub fn fix(data: &[u8]) {
+    let path = Path::new("/etc/keepalived/keepalived.conf");
+    let loader = MemoryLoader::default()
+        .with(path, data)
+        .with("/etc/keepalived/a.conf", "wieght 3\n");
+    let options = Options::default();
+    let before = analyze(path, &options, &loader);
+    let fixed = crate::fix::fix(path, &options, &loader);
+    let (errors, after) = (before.count(Severity::Error), &fixed.analysis);
+    assert!(after.count(Severity::Error) <= errors);
+    assert!(after.diagnostics.len() <= before.diagnostics.len());
+    assert_eq!(fixed.applied.is_empty(), fixed.files.is_empty());
+    let mut loader = loader;
+    for file in fixed.files {
+        loader = loader.with(file.path, file.after);
+    }
+    let again = analyze(path, &options, &loader);
+    assert_eq!(again.diagnostics, after.diagnostics);
 }
 
 fn formatted_from(text: &str, id: &str) -> Analysis {
