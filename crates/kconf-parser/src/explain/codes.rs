@@ -16,7 +16,7 @@ const fn row(number: u16, example: &'static str, remedy: &'static str) -> Row {
     }
 }
 
-/// In the order of the numbers.
+/// In the order of the numbers. A row may be here before its code.
 pub(super) const ROWS: &[Row] = &[
     row(
         1,
@@ -295,7 +295,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         62,
-        "vrrp_instance A {\n    authentication {\n        auth_type PASS\n        auth_pass 123456789\n    }\n}\n",
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        192.0.2.1\n    }\n    authentication {\n        auth_type PASS\n        auth_pass 123456789\n    }\n}\n",
         "Use eight characters; it is no secret on the wire anyway.",
     ),
     row(
@@ -312,5 +312,100 @@ pub(super) const ROWS: &[Row] = &[
         65,
         "vrrp_instance A {\n    authentication {\n        auth_type PASS\n        auth_pass a!b\n    }\n}\n",
         "Put the value in double quotes, or a blank before the comment.",
+    ),
+    row(
+        66,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        192.0.2.2/24 -nodad\n    }\n}\n",
+        "Delete the option.",
+    ),
+    row(
+        67,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_routes {\n        inet6 2001:db8::/64 dev eth0\n    }\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\n",
+        "Write the word that the message suggests, or leave out the one that eats it.",
+    ),
+    row(
+        68,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_rules {\n        from 192.0.2.0/24 table 1\n    }\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\n",
+        "Write `preference NUMBER`, so that the order of rules does not depend on the order of lines.",
+    ),
+    row(
+        70,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    track_script {\n        web\n    }\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\n",
+        "Define it, or correct the name; names count large and small letters.",
+    ),
+    row(
+        71,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    track_script {\n        web\n    }\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\nvrrp_script web {\n    script \"/bin/true\"\n}\n",
+        "Move the definition above the block that refers to it.",
+    ),
+    row(
+        72,
+        "vrrp_script web {\n    script \"/bin/true\"\n}\n",
+        "Use it, or delete it.",
+    ),
+    row(
+        73,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\nvrrp_instance B {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        192.0.2.9\n    }\n}\n",
+        "Give each virtual router on an interface a number of its own.",
+    ),
+    row(
+        74,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n}\n",
+        "Write `virtual_ipaddress` with an address, or `no_virtual_ipaddress` if none is meant.",
+    ),
+    row(
+        75,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        ~SEQ(i,0,255) 192.0.2.$i\n    }\n}\n",
+        "Put the others into `virtual_ipaddress_excluded`: they move all the same.",
+    ),
+    row(
+        76,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    state MASTER\n    nopreempt\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\n",
+        "Write `state BACKUP` on both nodes; priority decides who is master.",
+    ),
+    row(
+        77,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    version 3\n    authentication {\n        auth_type PASS\n        auth_pass secret\n    }\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\n",
+        "Delete the block: version 3 has no authentication. Keep strangers off the segment instead.",
+    ),
+    row(
+        78,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    version 2\n    virtual_ipaddress {\n        2001:db8::1\n    }\n}\n",
+        "Delete the line, or write `version 3`.",
+    ),
+    row(
+        79,
+        "global_defs {\n    vrrp_strict\n}\nvrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    state MASTER\n    priority 100\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\n",
+        "Delete the setting, or `vrrp_strict`.",
+    ),
+    row(
+        80,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    unicast_src_ip 192.0.2.7\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\n",
+        "Write `unicast_peer` with the addresses of the other nodes, or delete the line.",
+    ),
+    row(
+        81,
+        "vrrp_sync_group G {\n    group {\n        A\n    }\n}\nvrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\n",
+        "Put a second instance into the group, or delete the group.",
+    ),
+    row(
+        82,
+        "vrrp_sync_group G {\n    group {\n        A\n        B\n    }\n}\nvrrp_sync_group H {\n    group {\n        A\n        B\n    }\n}\nvrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\nvrrp_instance B {\n    interface eth0\n    virtual_router_id 2\n    virtual_ipaddress {\n        192.0.2.9\n    }\n}\n",
+        "Leave it in one of them.",
+    ),
+    row(
+        83,
+        "vrrp_script web {\n    script \"/bin/true\"\n}\nvrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    priority 255\n    track_script {\n        web weight 5\n    }\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\n",
+        "Delete the weight, so that a failure means a fault.",
+    ),
+    row(
+        84,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    track_interface {\n        eth0\n    }\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\n",
+        "Delete the line: the own interface is tracked anyway, unless `dont_track_primary` says otherwise.",
+    ),
+    row(
+        85,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_routes {\n        192.0.2.0/24 via 192.0.2.254\n    }\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\n",
+        "Name the interface with `dev`, or write `no_track`.",
     ),
 ];
