@@ -13,8 +13,20 @@ fn the_page_and_the_help_agree() {
     let help = help_of(LVSD, &["--help"]);
     page.assert_documents("OPTIONS", &help);
     // `run` has the options of the program itself, but for the version.
-    assert_eq!(commands(&help), ["run", "status", "check", "demo"]);
-    for command in ["status", "check", "demo"] {
+    let others = [
+        "status",
+        "check",
+        "fmt",
+        "explain",
+        "config",
+        "diff",
+        "lsp",
+        "completions",
+        "demo",
+    ];
+    assert_eq!(commands(&help)[0], "run");
+    assert_eq!(commands(&help)[1..], others);
+    for command in others.into_iter().filter(|name| *name != "completions") {
         let help = help_of(LVSD, &[command, "--help"]);
         page.assert_documents(&format!("lvsd {command}"), &help);
     }
