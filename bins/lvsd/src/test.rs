@@ -82,6 +82,8 @@ fn one(checked: &Analysis, found: &Diagnostic) -> u8 {
             | Code::QuorumTooHigh
             | Code::HysteresisTooHigh
             | Code::PortZeroNeedsPersistence
+            | Code::NoAddress
+            | Code::OneMemberGroup
             | Code::PasswordTooLong,
         ) => PROBLEM,
         // In braces it is taken for a block that nobody knows.

@@ -106,8 +106,7 @@ fn cases() -> Vec<Case> {
             with("TCP_CHECK", "uthreshold 5\n lthreshold 9\n TCP_CHECK"),
             0,
         ),
-        // Deviations, see docs/interop.md.
-        other("unknown-group", with("127.0.0.1 8080", "group web"), 5, 0),
+        same("unknown-group", with("127.0.0.1 8080", "group web"), 0),
     ]
 }
 

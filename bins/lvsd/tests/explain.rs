@@ -31,7 +31,7 @@ virtual_server 10.0.0.1 $PORT {
     lb_algo rr
     lb_kind NAT
     quorum_up \"/bin/true a\"
-    ~SEQ(i,2,3) real_server 10.0.0.$i 80 { }
+    ~SEQ(i,2,3) real_server 10.0.0.$i 80 { TCP_CHECK { } }
 }
 ";
 
@@ -114,7 +114,7 @@ fn a_configuration_is_printed_expanded_and_as_meant() {
         "{text}"
     );
     assert!(
-        text.contains("    real_server 10.0.0.3 80 {\n    }\n"),
+        text.contains("    real_server 10.0.0.3 80 {\n        TCP_CHECK {\n"),
         "{text}"
     );
     // It is a configuration with the same meaning.

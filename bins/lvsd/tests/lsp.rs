@@ -251,7 +251,7 @@ fn included_files_are_checked_where_they_are_included() {
     let write = |path: &Path, text: &str| fs::write(path, text).expect("a file");
     write(
         &client.path("server.conf"),
-        "real_server 10.0.0.2 80 {\n}\n",
+        "real_server 10.0.0.2 80 {\n    TCP_CHECK {\n    }\n}\n",
     );
     // By itself the part is out of place.
     let part = "wieght 5\n";

@@ -289,6 +289,8 @@ virtual_server 10.0.0.3 80 {
     lb_algo rr
     lb_kind NAT
     real_server 10.0.0.4 80 {
+        TCP_CHECK {
+        }
     }
 }
 ";

@@ -16,7 +16,7 @@ const fn row(number: u16, example: &'static str, remedy: &'static str) -> Row {
     }
 }
 
-/// In the order of the numbers. A row may be here before its code.
+/// In the order of the numbers.
 pub(super) const ROWS: &[Row] = &[
     row(
         1,
@@ -172,7 +172,11 @@ pub(super) const ROWS: &[Row] = &[
         "virtual_server 10.0.0.1 80 {\n    delay_loop 1.0000005\n}\n",
         "Write no more decimals than are kept.",
     ),
-    row(31, "", "Keep the one that is meant."),
+    row(
+        31,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        192.0.2.9\n        192.0.2.9\n    }\n}\n",
+        "Keep the one that is meant.",
+    ),
     row(
         32,
         "virtual_server 10.0.0.1 80 {\n    protocol TCP\n    lb_algo rr\n    lb_kind NAT\n    real_server 10.0.0.2 80 {\n        SMTP_CHECK {\n        }\n    }\n}\n",
@@ -407,5 +411,171 @@ pub(super) const ROWS: &[Row] = &[
         85,
         "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_routes {\n        192.0.2.0/24 via 192.0.2.254\n    }\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\n",
         "Name the interface with `dev`, or write `no_track`.",
+    ),
+    row(
+        100,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        192.0.2.9\n    }\n    state MASTER\n}\n",
+        "Write the `priority`; `state MASTER` alone makes it 255, that of an address owner.",
+    ),
+    row(
+        101,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        192.0.2.9\n    }\n    priority 100\n    priority 90\n}\n",
+        "Keep the one that is meant; the last one counts.",
+    ),
+    row(
+        102,
+        "global_defs {\n    router_id 'a'\n}\n",
+        "Use double quotes.",
+    ),
+    row(
+        103,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        192.0.2.9\n    }\n    skip_check_adv_addr off\n}\n",
+        "Delete the line to switch it off.",
+    ),
+    row(
+        104,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        192.0.2.9\n    }\n    virtual_ipaddress {\n        192.0.2.10/24\n    }\n}\n",
+        "Leave the mask out, or write `/32` (`/128` for IPv6), unless the route is wanted.",
+    ),
+    row(
+        105,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        192.0.2.9\n    }\n    virtual_ipaddress_excluded {\n        2001:db8::1/64 -nodad\n    }\n}\n",
+        "Delete the option, if duplicate addresses are not to be looked for.",
+    ),
+    row(
+        106,
+        "vrrp_script web {\n    script /usr/local/bin/web\n    interval 2\n    timeout 3\n}\n",
+        "Make the time limit shorter than the interval, or the interval longer.",
+    ),
+    row(
+        107,
+        "virtual_server 192.0.2.1 80 {\n    protocol TCP\n    lb_kind NAT\n    delay_loop 10\n    alpha\n    lb_algo wlc\n    real_server 10.0.0.2 80 {\n    }\n}\n",
+        "Give each `real_server` a check, such as `TCP_CHECK`.",
+    ),
+    row(
+        108,
+        "virtual_server 192.0.2.1 80 {\n    protocol TCP\n    lb_kind NAT\n    delay_loop 10\n    alpha\n    lb_algo mh\n    real_server 10.0.0.2 80 {\n        TCP_CHECK {\n        }\n    }\n}\n",
+        "Write `mh-port` or `sh-port` below `lb_algo`, if clients share addresses.",
+    ),
+    row(
+        109,
+        "virtual_server 192.0.2.1 80 {\n    protocol TCP\n    lb_kind NAT\n    delay_loop 10\n    alpha\n    lb_algo rr\n    persistence_timeout 50\n    real_server 10.0.0.2 80 {\n        TCP_CHECK {\n        }\n    }\n}\n",
+        "Use wlc, or do without persistence.",
+    ),
+    row(
+        110,
+        "virtual_server 192.0.2.1 80 {\n    protocol TCP\n    lb_kind NAT\n    delay_loop 10\n    alpha\n    lb_algo wlc\n    sorry_server 10.0.0.2 80\n    real_server 10.0.0.2 80 {\n        TCP_CHECK {\n        }\n    }\n}\n",
+        "Use another machine or port for the sorry server.",
+    ),
+    row(
+        111,
+        "virtual_server 192.0.2.1 80 {\n    protocol TCP\n    lb_kind NAT\n    delay_loop 10\n    alpha\n    lb_algo wlc\n    real_server 10.0.0.2 80 {\n        SSL_GET {\n            url {\n                path /\n            }\n        }\n    }\n}\n",
+        "Nothing, if you know; a script in `MISC_CHECK` can verify a certificate.",
+    ),
+    row(
+        112,
+        "virtual_server 192.0.2.1 80 {\n    protocol TCP\n    lb_kind NAT\n    delay_loop 10\n    alpha\n    lb_algo wlc\n    real_server 10.0.0.2 80 {\n        SSL_GET {\n            virtualhost www.example.org\n            url {\n                path /\n            }\n        }\n    }\n}\n",
+        "Write `enable_sni`.",
+    ),
+    row(
+        113,
+        "virtual_server 192.0.2.1 80 {\n    protocol TCP\n    lb_kind NAT\n    delay_loop 10\n    alpha\n    lb_algo wlc\n    real_server 10.0.0.2 80 {\n        HTTP_GET {\n            http_protocol 1.1\n            url {\n                path /\n                digest 0123456789abcdef0123456789abcdef\n            }\n        }\n    }\n}\n",
+        "Leave `http_protocol` at 1.0, or use `status_code` or `regex`.",
+    ),
+    row(
+        114,
+        "virtual_server 192.0.2.1 80 {\n    protocol TCP\n    lb_kind NAT\n    delay_loop 10\n    alpha\n    lb_algo wlc\n    real_server 10.0.0.2 80 {\n        SMTP_CHECK {\n        }\n    }\n}\n",
+        "Use a check that looks at the answer, if that matters.",
+    ),
+    row(
+        115,
+        "virtual_server 192.0.2.1 80 {\n    protocol TCP\n    lb_kind NAT\n    delay_loop 10\n    alpha\n    lb_algo wlc\n    real_server 10.0.0.2 80 {\n        UDP_CHECK {\n        }\n    }\n}\n",
+        "Write `require_reply`.",
+    ),
+    row(
+        116,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        192.0.2.9\n    }\n    virtual_ipaddress_excluded {\n        2001:db8::1\n    }\n}\n",
+        "Write `preferred_lft forever`, if connections are to start from this address.",
+    ),
+    row(
+        117,
+        "vrrp_instance A {\n    interface eth0\n    virtual_router_id 1\n    virtual_ipaddress {\n        192.0.2.9\n    }\n    notify /usr/local/bin/a\n    notify_master /usr/local/bin/b\n}\n",
+        "Let one script do both, if their order matters.",
+    ),
+    row(
+        118,
+        "vrrp_script web {\n    script /usr/local/bin/web\n    init_fail\n}\n",
+        "Delete the line: keepalived does nothing with it.",
+    ),
+    row(
+        119,
+        "virtual_server 192.0.2.1 80 {\n    protocol TCP\n    lb_kind NAT\n    delay_loop 10\n    lb_algo wlc\n    real_server 10.0.0.2 80 {\n        TCP_CHECK {\n        }\n    }\n}\n",
+        "Write `alpha`, or a short `warmup`.",
+    ),
+    row(
+        120,
+        "global_defs {\n    notification_email {\n        ops@example.org\n    }\n}\nvirtual_server 192.0.2.1 80 {\n    protocol TCP\n    lb_kind NAT\n    delay_loop 10\n    alpha\n    lb_algo wlc\n    real_server 10.0.0.2 80 {\n        TCP_CHECK {\n        }\n    }\n}\n",
+        "Write `smtp_alert off` in `global_defs`, or `no_email_faults`.",
+    ),
+    row(
+        130,
+        "",
+        "Give both directors the same instances, or correct the number.",
+    ),
+    row(131, "", "Write the same `version` on both."),
+    row(
+        132,
+        "",
+        "Write the same `advert_int` on both, or two masters appear.",
+    ),
+    row(133, "", "Write the same `authentication` on both."),
+    row(
+        134,
+        "",
+        "Write the same addresses on both, in the same order.",
+    ),
+    row(
+        135,
+        "",
+        "Let each director name the other's address in `unicast_peer`, and its own in `unicast_src_ip`.",
+    ),
+    row(136, "", "Give one of them a higher `priority`."),
+    row(
+        137,
+        "",
+        "Write `nopreempt` on the director with the higher priority, with `state BACKUP`.",
+    ),
+    row(138, "", "Give each director a `router_id` of its own."),
+    row(139, "", "Write the same checksum setting on both."),
+    row(140, "", "Write the same services on both."),
+    row(141, "", "Write the real servers in the same order on both."),
+    row(
+        142,
+        "",
+        "Write the same `id` and an interface of the same segment in `lvs_sync_daemon`.",
+    ),
+    row(
+        143,
+        "",
+        "Join the instances in a group on both directors, or on none.",
+    ),
+    row(150, "", "Correct the name; `ip link` lists what there is."),
+    row(151, "", "Create the user or group, or correct the name."),
+    row(152, "", "Install it, or correct the path."),
+    row(153, "", "Set the execute bits with `chmod a+x FILE`."),
+    row(
+        154,
+        "",
+        "Let only root write the file and the folders above it.",
+    ),
+    row(
+        155,
+        "",
+        "Write `enable_script_security` in `global_defs`, and `script_user` if it is not to be root.",
+    ),
+    row(
+        156,
+        "",
+        "Switch it on with `sysctl -w net.ipv4.ip_forward=1`, and in /etc/sysctl.d.",
     ),
 ];

@@ -11,6 +11,10 @@ pub fn syntax(shape: Shape) -> (String, String) {
         let text = format!("{}.{:06}", at / 1_000_000, at % 1_000_000);
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     };
+    let millis = |at: i64| {
+        let text = format!("{}.{:03}", at / 1_000, at % 1_000);
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
     let (form, value) = match shape {
         Shape::Flag => (
             "",
@@ -120,6 +124,21 @@ pub fn syntax(shape: Shape) -> (String, String) {
         Shape::NamedEntries(kind) => (
             "NAME { ... }",
             format!("a name, then a block; on each line {}", entry(kind)),
+        ),
+        Shape::Millis { min, max } => (
+            "MILLISECONDS",
+            format!(
+                "milliseconds from {} to {}, with up to three decimals",
+                millis(min),
+                millis(max)
+            ),
+        ),
+        Shape::Extra { min, max } => (
+            "[all] SECONDS",
+            format!(
+                "whole seconds {}, for all interfaces with `all`",
+                range(min, max)
+            ),
         ),
         // Forms of their own, each for one keyword; the doc of the keyword tells.
         _ => ("VALUE...", "values, as the description says".into()),
