@@ -66,7 +66,8 @@ enum Role {
 
 fn run(program: &[u8], arguments: Vec<Vec<u8>>) -> Outcome<u8> {
     let (socket, arguments) = take_socket(arguments)?;
-    let mut out = BufWriter::new(io::stdout().lock());
+    // System calls cost, above all in a virtual machine.
+    let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let (program, role) = match (
         program.strip_suffix(b"-save"),
         program.strip_suffix(b"-restore"),
