@@ -69,6 +69,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         program: "ipvsadm",
         used_for: "a second opinion on the kernel's table",
     },
+    Package {
+        name: "ldirectord",
+        program: "ldirectord",
+        used_for: "a director that lvsadm serves in the place of ipvsadm",
+    },
 ];
 
 /// What `cargo xtask bench` wants.
