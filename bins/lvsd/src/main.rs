@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod colour;
 mod demo;
+mod realserver;
 mod status;
 
 use std::io::Write as _;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Some(Command::Run(options)) => run(&options),
         Some(Command::Status(options)) => status::print(&options),
         Some(Command::Check(options)) => check::run(&options),
+        Some(Command::RealServer { command }) => realserver::run(&command),
         Some(Command::Demo(options)) => match demo::run(&options) {
             Ok(code) => code,
             Err(error) => {

@@ -1,4 +1,5 @@
-//! `lvsd` on the kernel's IPVS, in the lab.
+//! `lvsd` on a kernel with IPVS: run by `cargo xtask lab`.
 
 mod director;
-mod table;
+mod kernel;
+mod realserver;
