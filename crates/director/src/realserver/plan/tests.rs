@@ -164,7 +164,7 @@ fn the_last_address_takes_the_settings_along_and_no_other() {
     let (a, b) = (setup("10.0.0.100", Mode::Dr), setup("10.0.0.101", Mode::Dr));
     let first = plan(std::slice::from_ref(&a), &State::default(), &host()).unwrap();
     let one = done(&host(), &first.actions);
-    let both = [a.clone(), b.clone()];
+    let both = [a, b.clone()];
     let second = plan(&both, &first.after, &one).unwrap();
     assert_eq!(shown(&second.actions), ["ip addr add 10.0.0.101/32 dev lo"]);
     let two = done(&one, &second.actions);
