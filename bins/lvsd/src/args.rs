@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::diff::Diff;
 use crate::explain::Explain;
 use crate::fmt::Fmt;
+use crate::realserver;
 
 /// What follows the options of `lvsd` and `lvsd run`.
 const AFTER_HELP: &str = "\
@@ -117,6 +118,13 @@ pub(crate) enum Command {
         #[arg(value_enum, value_name = "SHELL")]
         shell: clap_complete::Shell,
     },
+    /// Make this host a real server of LVS-DR or LVS-TUN, or undo that.
+    #[command(name = "realserver", subcommand_required = true, after_help = realserver::AFTER_HELP)]
+    RealServer {
+        /// What to do.
+        #[command(subcommand)]
+        command: realserver::Command,
+    },
     /// Show a director at work on this machine: three web servers, one of which fails and comes back.
     Demo(crate::demo::DemoArgs),
     /// Part of a running director.
@@ -204,6 +212,9 @@ pub(crate) struct Run {
     /// Who carries the traffic: auto, kernel, userspace.
     #[arg(long, value_name = "WHICH", default_value = "auto")]
     dataplane: DataplaneChoice,
+    /// How often to put right what somebody else changed in the table, in seconds; 0 only at reloads.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+    audit_interval: Duration,
     /// How long connections may go on after a stop, in seconds; 0 cuts them.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
     drain_timeout: Duration,
@@ -243,6 +254,7 @@ impl Run {
             umask: self.umask,
             run_dir: self.run_dir.clone(),
             dataplane: self.dataplane,
+            audit_interval: Some(self.audit_interval).filter(|interval| !interval.is_zero()),
             drain: self.drain_timeout,
         }
     }
@@ -336,6 +348,7 @@ mod tests {
             ["-u", "1000"],
             ["--dataplane", "magic"],
             ["--drain-timeout", "-1"],
+            ["--audit-interval", "x"],
         ] {
             assert!(parse(&words).is_err(), "{words:?}");
         }

@@ -12,6 +12,7 @@ mod explain;
 mod files;
 mod fmt;
 mod lsp;
+mod realserver;
 mod rules;
 mod status;
 mod test;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Some(Command::Diff(options)) => diff::run(&options),
         Some(Command::Lsp { stdio: _ }) => lsp::run(),
         Some(Command::Completions { shell }) => completions(shell),
+        Some(Command::RealServer { command }) => realserver::run(&command),
         Some(Command::Demo(options)) => match demo::run(&options) {
             Ok(code) => code,
             Err(error) => {

@@ -22,12 +22,20 @@ fn the_page_and_the_help_agree() {
         "diff",
         "lsp",
         "completions",
+        "realserver",
         "demo",
     ];
     assert_eq!(commands(&help)[0], "run");
     assert_eq!(commands(&help)[1..], others);
-    for command in others.into_iter().filter(|name| *name != "completions") {
+    for command in others
+        .into_iter()
+        .filter(|name| !["completions", "realserver"].contains(name))
+    {
         let help = help_of(LVSD, &[command, "--help"]);
         page.assert_documents(&format!("lvsd {command}"), &help);
     }
+    let help = help_of(LVSD, &["realserver", "--help"]);
+    assert_eq!(commands(&help), ["up", "down", "status"]);
+    let help = ["up", "down", "status"].map(|verb| help_of(LVSD, &["realserver", verb, "--help"]));
+    page.assert_documents("lvsd realserver", &help.concat());
 }
