@@ -120,6 +120,8 @@ impl Bench<'_> {
     ) -> Result<Vec<Vec<u8>>> {
         let work = move || -> Result<_> {
             unshare(CloneFlags::CLONE_NEWNET).context("cannot make a network namespace")?;
+            // Without a loopback the kernel takes no address for that of a host.
+            run(Path::new("ip"), &["link", "set", "lo", "up"], None)?;
             let mut tables = Vec::new();
             let loaded = run(program, &["-R"], Some(&table.rules))?;
             let listed = run(program, &["-Sn"], None)?;
