@@ -1,11 +1,14 @@
 //! Criterion benches and the comparisons with peers.
 
 mod proxy;
+mod rules;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::{packages, step};
+
+pub(crate) use rules::measure as measure_rules;
 
 /// Flags of `cargo xtask bench`.
 #[derive(Debug, Args)]
@@ -15,6 +18,8 @@ pub(crate) struct Options {
     names: Vec<Name>,
     #[command(flatten)]
     length: proxy::Length,
+    #[command(flatten)]
+    rounds: rules::Rounds,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,6 +28,8 @@ enum Name {
     Criterion,
     /// The userspace dataplane against HAProxy
     Proxy,
+    /// Large tables of the kernel, against ipvsadm; in the lab
+    Rules,
 }
 
 /// Runs the benches; whether all ran and every comparison met its bound.
@@ -38,6 +45,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     if wanted(Name::Proxy) {
         met &= proxy::run(options.length)?;
+    }
+    if wanted(Name::Rules) {
+        met &= rules::run(options.rounds)?;
     }
     Ok(met)
 }

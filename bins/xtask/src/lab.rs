@@ -189,7 +189,7 @@ fn terminal_size() -> String {
 }
 
 /// Our environment, but for what tells programs how to be built and loaded.
-fn inherited() -> Vec<(String, String)> {
+pub(crate) fn inherited() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| !name.starts_with("CARGO") && !name.starts_with("LD_"))

@@ -98,6 +98,26 @@ pub(crate) const FOR_BENCHES: &[Package] = &[
         program: "taskset",
         used_for: "a core for each contender",
     },
+    Package {
+        name: "user-mode-linux",
+        program: "linux.uml",
+        used_for: "the kernel of the rule comparisons",
+    },
+    Package {
+        name: "kmod",
+        program: "modprobe",
+        used_for: "the modules of that kernel",
+    },
+    Package {
+        name: "iproute2",
+        program: "ip",
+        used_for: "its loopback",
+    },
+    Package {
+        name: "ipvsadm",
+        program: "ipvsadm",
+        used_for: "the peer of lvsadm",
+    },
 ];
 
 /// Installs what is missing when we are root on Debian; otherwise says what is missing.

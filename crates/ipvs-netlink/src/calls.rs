@@ -15,7 +15,7 @@ use crate::command::Command;
 use crate::connection::{ConnectionEntry, parse_lines};
 use crate::conversation::Call;
 use crate::daemon::SyncDaemon;
-use crate::destination::DestinationEntry;
+use crate::destination::{Destination, DestinationEntry};
 use crate::error::{IpvsError, Refused};
 use crate::exchange::Query;
 use crate::info::Info;
@@ -72,6 +72,14 @@ pub(crate) fn destinations(key: &ServiceKey) -> Dump<DestinationEntry> {
     Dump::new(Query::Destinations(*key), read_destination)
 }
 
+/// The same without counters, which take more room and time than the rest.
+fn plain_destinations(key: &ServiceKey) -> Dump<Destination> {
+    Dump::new(Query::Destinations(*key), |query, message| {
+        let attributes = nested(message, IPVS_CMD_ATTR_DEST)?;
+        Ok(Some(Destination::unpack(&attributes, family_of(query))?))
+    })
+}
+
 pub(crate) fn daemons() -> Dump<SyncDaemon> {
     Dump::new(Query::Daemons, |_, message| {
         let attributes = nested(message, IPVS_CMD_ATTR_DAEMON)?;
@@ -114,12 +122,17 @@ fn read_destination(
     query: &Query,
     message: &Message<'_>,
 ) -> Result<Option<DestinationEntry>, IpvsError> {
-    let family = match query {
+    let attributes = nested(message, IPVS_CMD_ATTR_DEST)?;
+    let family = family_of(query);
+    Ok(Some(DestinationEntry::unpack(&attributes, family)?))
+}
+
+/// The family of the service whose destinations are asked for.
+fn family_of(query: &Query) -> AddressFamily {
+    match query {
         Query::Destinations(service) => service.family(),
         _ => AddressFamily::Inet,
-    };
-    let attributes = nested(message, IPVS_CMD_ATTR_DEST)?;
-    Ok(Some(DestinationEntry::unpack(&attributes, family)?))
+    }
 }
 
 /// The attributes within the one of this kind.

@@ -1,10 +1,10 @@
 //! The whole table: services, then the destinations of each.
 
-use super::{destinations, services};
+use super::{plain_destinations, services};
 use crate::calls::query::Dump;
 use crate::codec::Message;
 use crate::conversation::{Call, Numbers};
-use crate::destination::DestinationEntry;
+use crate::destination::Destination;
 use crate::error::IpvsError;
 use crate::exchange::Exchange;
 use crate::plan::ServiceRules;
@@ -14,7 +14,7 @@ use crate::service::{ServiceEntry, VirtualService};
 pub(crate) struct Rules {
     services: Option<Dump<ServiceEntry>>,
     /// The service whose destinations are being read.
-    current: Option<(VirtualService, Dump<DestinationEntry>)>,
+    current: Option<(VirtualService, Dump<Destination>)>,
     left: std::vec::IntoIter<ServiceEntry>,
     rules: Vec<ServiceRules>,
 }
@@ -33,14 +33,15 @@ impl Rules {
     fn advance(&mut self) -> Result<(), IpvsError> {
         if let Some((service, dump)) = self.current.take() {
             // The table puts a new one at the head, so the list is backwards.
-            let entries = dump.output()?.into_iter().rev();
+            let mut destinations = dump.output()?;
+            destinations.reverse();
             self.rules.push(ServiceRules {
                 service,
-                destinations: entries.map(|entry| entry.destination).collect(),
+                destinations,
             });
         }
         self.current = self.left.next().map(|entry| {
-            let dump = destinations(&entry.service.key);
+            let dump = plain_destinations(&entry.service.key);
             (entry.service, dump)
         });
         Ok(())

@@ -98,7 +98,7 @@ fn settings_of_services() {
             for service in variants {
                 client
                     .edit_service(&service)
-                    .expect(&format!("{service:?}"));
+                    .unwrap_or_else(|error| panic!("{service:?}: {error}"));
                 assert_eq!(client.service(&key).unwrap().service, service);
             }
         }
@@ -141,7 +141,7 @@ fn forwarding_and_tunnels() {
                     let mut destination = Destination::new(server(family, number), *forward);
                     client
                         .add_destination(&key, &destination)
-                        .expect(&format!("{destination:?}"));
+                        .unwrap_or_else(|error| panic!("{destination:?}: {error}"));
                     destination.weight = 0;
                     destination.upper_threshold = 1000;
                     destination.lower_threshold = 800;
@@ -190,7 +190,7 @@ fn timeouts_and_daemons() {
             group: None,
             port: None,
             ttl: None,
-            ..full.clone()
+            ..full
         };
         client.execute(&Command::StartDaemon(full.clone())).unwrap();
         client.execute(&Command::StartDaemon(bare)).unwrap();
@@ -223,7 +223,7 @@ fn refusals_have_their_reasons() {
         };
         let unknown = VirtualService {
             scheduler: "none-such".parse().unwrap(),
-            ..service.clone()
+            ..service
         };
         let heavy = Destination {
             weight: u32::MAX,
