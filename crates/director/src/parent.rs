@@ -256,6 +256,8 @@ impl Parent {
         }
         let _ = std::fs::remove_file(self.run_dir.control_socket());
         let _ = std::fs::remove_file(self.run_dir.ipvs_socket());
+        // That table has ended with its process.
+        let _ = std::fs::remove_file(self.run_dir.table_record(DataplaneKind::Userspace));
         info!("Stopped Keepalived {VERSION}");
         exit
     }
