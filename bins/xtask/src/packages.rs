@@ -32,7 +32,7 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     Package {
         name: "keepalived",
         program: "keepalived",
-        used_for: "a second opinion on configurations and digests",
+        used_for: "a second opinion on configurations, digests and adverts",
     },
     Package {
         name: "g++",
@@ -52,7 +52,17 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     Package {
         name: "iproute2",
         program: "ip",
-        used_for: "the lab's networks",
+        used_for: "networks in the lab and in namespaces",
+    },
+    Package {
+        name: "nftables",
+        program: "nft",
+        used_for: "a second opinion on packet filters",
+    },
+    Package {
+        name: "procps",
+        program: "sysctl",
+        used_for: "settings of interfaces in namespaces",
     },
     Package {
         name: "util-linux",
