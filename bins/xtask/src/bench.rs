@@ -1,5 +1,6 @@
 //! Criterion benches and the comparisons with peers.
 
+mod config;
 mod proxy;
 
 use anyhow::Result;
@@ -23,6 +24,8 @@ enum Name {
     Criterion,
     /// The userspace dataplane against HAProxy
     Proxy,
+    /// Reading a large configuration against `keepalived -t`
+    Config,
 }
 
 /// Runs the benches; whether all ran and every comparison met its bound.
@@ -38,6 +41,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     if wanted(Name::Proxy) {
         met &= proxy::run(options.length)?;
+    }
+    if wanted(Name::Config) {
+        met &= config::run()?;
     }
     Ok(met)
 }
