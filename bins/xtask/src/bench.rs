@@ -1,5 +1,6 @@
 //! Criterion benches and the comparisons with peers.
 
+mod config;
 mod proxy;
 mod rules;
 
@@ -30,6 +31,8 @@ enum Name {
     Proxy,
     /// Large tables of the kernel, against ipvsadm; in the lab
     Rules,
+    /// Reading a large configuration against `keepalived -t`
+    Config,
 }
 
 /// Runs the benches; whether all ran and every comparison met its bound.
@@ -48,6 +51,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     if wanted(Name::Rules) {
         met &= rules::run(options.rounds)?;
+        }
+    if wanted(Name::Config) {
+        met &= config::run()?;
     }
     Ok(met)
 }

@@ -89,6 +89,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
 /// What `cargo xtask bench` wants.
 pub(crate) const FOR_BENCHES: &[Package] = &[
     Package {
+        name: "keepalived",
+        program: "keepalived",
+        used_for: "the peer of the configuration reader",
+    },
+    Package {
         name: "haproxy",
         program: "haproxy",
         used_for: "the peer of the userspace dataplane",

@@ -70,7 +70,7 @@ fn every_directive_works() {
         ~SEQ(i,2) $V${i}=x\n\
         global_defs {\n\
         router_id ${_INSTANCE}${_HASH}${_BANG}\n\
-        notification_email {\n~LST(n,a,b) ${n}@example.com\n~SEQx(h,9,11) $h@example.com\n}\n\
+        notification_email {\n~LST(n,a,b) ${n}@example.com\n~SEQx(h,9,11) ${h}@example.com\n}\n\
         smtp_helo_name ${_ENV NAME}\n\
         snmp_socket ${_PWD}${_RANDOM 5 5}\n\
         @here smtp_server ${A}\n\
