@@ -3,7 +3,7 @@
 //! # Design
 //!
 //! A rule is a function that looks at the configuration as written and as meant, and reports
-//! warnings; each kind has a [`Code`](crate::Code) of its own. Rules about what only keepalived
+//! warnings; each kind has a [`Code`] of its own. Rules about what only keepalived
 //! does, or about what is a matter of taste, are silent until they are asked for; see
 //! [`Rules`]. Comparing the two directors of a pair is [`compare_pair`], and looking at the machine
 //! [`check_machine`].
