@@ -17,6 +17,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "kconf-parser",
         forbidden: &[
+            "vrrp-proto",
             "healthcheck",
             "ipvs-netlink",
             "netif",
@@ -40,6 +41,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "lvs-sched",
         forbidden: &[
+            "vrrp-proto",
             "healthcheck",
             "ipvs-netlink",
             "netif",
@@ -57,6 +59,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "healthcheck",
         forbidden: &[
+            "vrrp-proto",
             "ipvs-netlink",
             "kconf-parser",
             "lvs-sched",
@@ -67,6 +70,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "ipvs-netlink",
         forbidden: &[
+            "vrrp-proto",
             "healthcheck",
             "netif",
             "kconf-parser",

@@ -249,8 +249,25 @@ fn steps(
 ) -> (Vec<(Time, Step)>, Time) {
     let mut at = Time::ZERO + unit * rng.random_range(0..8);
     let mut steps = Vec::new();
+    // Some runs have nothing but deaths, with time to settle in between.
+    let calm = rng.random_bool(0.15);
     for _ in 0..rng.random_range(3..12) {
         at = at + unit * rng.random_range(1..60) / 10;
+        if calm {
+            at = at + unit * 9;
+            let node = rng.random_range(0..count);
+            let resume = false;
+            let start = rng.random_bool(0.6);
+            steps.push((
+                at,
+                if start {
+                    Step::Start { node, resume }
+                } else {
+                    Step::Kill(node)
+                },
+            ));
+            continue;
+        }
         let node = rng.random_range(0..count);
         let interface = if grouped && rng.random_bool(0.5) {
             "eth1"
