@@ -51,7 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     if wanted(Name::Rules) {
         met &= rules::run(options.rounds)?;
-        }
+    }
     if wanted(Name::Config) {
         met &= config::run()?;
     }
