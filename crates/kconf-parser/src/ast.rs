@@ -1,15 +1,14 @@
 //! The configuration as written: every block with its settings, in order, with places.
 //!
 //! Values are read and checked one by one; nothing is filled in, inherited or looked up. That
-//! happens in `resolve`, which makes [`Config`](crate::Config) of this. Blocks of VRRP stay in
-//! this form.
+//! happens in `resolve`, which makes [`Config`](crate::Config) of this.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::{
-    ForwardMethod, Granularity, LvsTimeouts, Protocol, Scheduler, Script, ScriptUser, StatusRange,
-    SyncDaemon,
+    Address, ForwardMethod, Granularity, LvsTimeouts, Protocol, Route, Rule, Scheduler, Script,
+    ScriptUser, StatusRange, SyncDaemon, UnicastPeer,
 };
 use crate::keyword::{BlockKind, Keyword};
 use crate::source::Span;
@@ -79,6 +78,13 @@ pub enum Value {
     User(Box<ScriptUser>),
     /// A pipe and perhaps its owner.
     Fifo(Word, Option<Box<ScriptUser>>),
+    /// A time, perhaps for all interfaces.
+    Extra {
+        /// Whether `all` stands before it.
+        all: bool,
+        /// The time.
+        interval: Duration,
+    },
     /// A number that may be reversed.
     Weight {
         /// The number.
@@ -106,6 +112,36 @@ pub enum Value {
     Entries(Vec<Vec<Word>>),
     /// A name and lines of a list.
     NamedEntries(Word, Vec<Vec<Word>>),
+    /// Lines of addresses.
+    Addresses(Vec<Entry<Address>>),
+    /// Lines of routes.
+    Routes(Vec<Entry<Route>>),
+    /// Lines of policy rules.
+    Rules(Vec<Entry<Rule>>),
+    /// Lines of what is tracked.
+    Tracks(Vec<Entry<Track>>),
+    /// Lines of unicast peers.
+    Peers(Vec<Entry<UnicastPeer>>),
+}
+
+/// A line of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry<T> {
+    /// The line, from its first word to its last.
+    pub span: Span,
+    /// What it says.
+    pub value: T,
+}
+
+/// A line of `track_script` and its companions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Track {
+    /// What is tracked.
+    pub name: Word,
+    /// Its weight, if one is given.
+    pub weight: Option<i16>,
+    /// Whether `reverse` (true) or `noreverse` (false) is given.
+    pub reverse: Option<bool>,
 }
 
 /// What a `virtual_server` stands for.

@@ -11,12 +11,20 @@
 //! [`RealServer::address`], and send all of it to another process by serde. They hold no spans:
 //! places in the text belong to diagnostics.
 
+mod address;
 mod check;
 mod globals;
 mod service;
+mod track;
+mod vrrp;
+mod vrrp_globals;
 
 use serde::{Deserialize, Serialize};
 
+pub use address::{
+    Address, AddressOptions, Broadcast, Insertion, Lifetime, Named, NextHop, Route, RouteKind,
+    RouteMetric, Rule, RuleAction,
+};
 pub use check::{
     BindTo, Check, CheckKind, DnsCheck, DnsType, FileCheck, HttpCheck, HttpVersion, MiscCheck,
     Regex, SmtpCheck, StatusRange, UdpCheck, Url,
@@ -30,6 +38,18 @@ pub use service::{
     SchedulerFlags, SorryServer, TunnelChecksum, VirtualServer, VirtualServerId,
 };
 
+pub(crate) use track::with_user;
+pub use track::{
+    BfdInstance, InitFile, Interface, Notify, ParameterMatch, TrackFile, TrackGroup, TrackProcess,
+    Tracked, Tracking, VrrpScript, Weight,
+};
+pub use vrrp::{
+    AuthHmac, Authentication, Destination, Garp, GarpGroup, HmacKey, HmacMode, InitialState,
+    InterfaceDelay, IpvlanMode, Linkbeat, NotifyDeleted, SyncGroup, Unicast, UnicastPeer,
+    VirtualInterface, VirtualInterfaceKind, Vrrp, VrrpChecksum, VrrpInstance, VrrpVersion,
+};
+pub use vrrp_globals::{DynamicInterfaces, Firewall, VrrpGlobals};
+
 /// A whole configuration, ready to be acted on.
 ///
 /// Found in [`Analysis::config`](crate::Analysis). What the text got wrong is not in here: a bad
@@ -41,6 +61,8 @@ pub struct Config {
     pub globals: Globals,
     /// Every usable `virtual_server`, in the order of the text.
     pub services: Vec<VirtualServer>,
+    /// Virtual routers, what they track, and static addresses and routes.
+    pub vrrp: Vrrp,
     /// The `SSL` block: files for the client side of `SSL_GET`. `None` when there is none.
     pub tls: Option<TlsContext>,
 }

@@ -283,6 +283,44 @@ codes! {
     DuplicateName = 64,
     /// A comment begins in the middle of a word.
     CommentInWord = 65,
+    /// An option that has no meaning for this address or in this block.
+    NoMeaningHere = 66,
+    /// A word that keepalived loses because of the one before it.
+    LostWord = 67,
+    /// A policy rule without a preference.
+    NoPreference = 68,
+    /// A name that nothing defines.
+    UnknownName = 70,
+    /// A name that is used above its definition, where keepalived does not know it.
+    DefinedBelow = 71,
+    /// Something that is defined and never used.
+    Unused = 72,
+    /// Two virtual routers with one number on one interface.
+    DuplicateVrid = 73,
+    /// A virtual router without an address to advertise.
+    NoAddress = 74,
+    /// More addresses than an advertisement holds.
+    TooManyAddresses = 75,
+    /// `nopreempt` or `preempt_delay` where it has no effect.
+    PreemptIgnored = 76,
+    /// Authentication that is configured and does not happen.
+    AuthenticationDropped = 77,
+    /// A version that does not go with the address family.
+    VersionMismatch = 78,
+    /// A setting that strict mode does not allow.
+    StrictConflict = 79,
+    /// Unicast is asked for without peers, so multicast is used.
+    UnicastWithoutPeers = 80,
+    /// A group of one.
+    OneMemberGroup = 81,
+    /// An instance in two groups.
+    InTwoGroups = 82,
+    /// A weight that has no effect.
+    WeightWithoutEffect = 83,
+    /// The own interface is tracked anyway.
+    OwnInterface = 84,
+    /// A route whose loss cannot be noticed.
+    NotTracked = 85,
 }
 
 impl fmt::Display for Code {

@@ -119,6 +119,10 @@ pub enum Shape {
     User,
     /// A path, then perhaps a user and group.
     Fifo,
+    /// Milliseconds with up to three decimals; the bounds are microseconds.
+    Millis { min: i64, max: i64 },
+    /// Perhaps `all`, then whole seconds.
+    Extra { min: i64, max: i64 },
     /// A number, then perhaps `reverse`.
     Weight { min: i64, max: i64 },
     /// A forwarding method.

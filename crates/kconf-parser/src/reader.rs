@@ -123,11 +123,13 @@ impl Reader<'_, '_> {
                 block.settings.push(setting(keyword, statement, value));
             }
             Shape::Entries(kind) | Shape::NamedEntries(kind) => {
-                let lines = entry::read(self.report, kind, keyword, body);
-                let value = match name {
-                    Some(Value::Word(name)) => Some(Value::NamedEntries(name, lines)),
-                    Some(_) => Some(Value::Entries(lines)),
-                    None => None,
+                let entries = entry::read(self.report, kind, keyword, body);
+                let value = match (name, entries) {
+                    (Some(Value::Word(name)), Value::Entries(lines)) => {
+                        Some(Value::NamedEntries(name, lines))
+                    }
+                    (Some(_), entries) => Some(entries),
+                    (None, _) => None,
                 };
                 block.settings.push(setting(keyword, statement, value));
             }

@@ -91,11 +91,11 @@ impl<'a> Report<'a> {
     }
 
     /// The nearest of some words, if one is near enough.
-    pub(crate) fn nearest(
+    pub(crate) fn nearest<'w>(
         &mut self,
         word: &str,
-        candidates: impl Iterator<Item = &'static str>,
-    ) -> Option<&'static str> {
+        candidates: impl Iterator<Item = &'w str>,
+    ) -> Option<&'w str> {
         self.searches += 1;
         (self.searches <= MAX_SEARCHES)
             .then(|| suggest::nearest(word, candidates))

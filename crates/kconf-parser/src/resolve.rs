@@ -44,10 +44,11 @@ pub(crate) fn resolve(root: &Block, report: &mut Report<'_>) -> Config {
             Entry::Occupied(first) => duplicate(context.report, block.head, *first.get()),
         }
     }
-    vrrp::check(root, report);
+    let vrrp = vrrp::vrrp(root, report, globals.alerts);
     Config {
         globals: globals.globals,
         services,
+        vrrp,
         tls: globals::tls(root, report),
     }
 }

@@ -4,10 +4,10 @@
 ///
 /// Letter case and `-` for `_` cost nothing; otherwise a third of the letters may differ, two
 /// swapped ones counting once.
-pub(crate) fn nearest(
+pub(crate) fn nearest<'a>(
     word: &str,
-    candidates: impl Iterator<Item = &'static str>,
-) -> Option<&'static str> {
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
     // Longer words are no keywords, and comparing costs the square of the length.
     if word.len() > 64 {
         return None;
@@ -19,7 +19,7 @@ pub(crate) fn nearest(
         length => length / 3,
     };
     let bag = letters(&typed);
-    let mut best: Option<(usize, f64, &str)> = None;
+    let mut best: Option<(usize, f64, &'a str)> = None;
     for candidate in candidates {
         if candidate.len().abs_diff(word.len()) > limit {
             continue;

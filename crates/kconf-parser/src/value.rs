@@ -21,6 +21,9 @@ use crate::report::Report;
 use crate::source::Span;
 use crate::tree::Word;
 
+pub(crate) use address::{parse_address, parse_network};
+pub(crate) use list::option_number;
+pub(crate) use number::parse_decimal;
 pub(crate) use service::group_range;
 
 /// The arguments of a statement, taken one by one.
@@ -92,9 +95,10 @@ impl<'r, 'a> Args<'r, 'a> {
         rest
     }
 
-    /// How many words have been taken.
-    pub(crate) fn taken(&self) -> usize {
-        self.at
+    /// The last word before a `//` comment.
+    pub(crate) fn last_word(&self) -> Option<Word> {
+        let end = self.slash.min(self.words.len());
+        self.words.get(..end)?.last().copied()
     }
 
     /// How many words are left.
@@ -260,6 +264,15 @@ pub(crate) fn read(keyword: &'static Keyword, args: &mut Args<'_, '_>) -> Option
             let path = args.required("a path")?;
             let user = args.next().map(|user| Box::new(owner(args, user)));
             Some(Value::Fifo(path, user))
+        }
+        Shape::Millis { min, max } => number::millis(args, keyword, min, max).map(Value::Time),
+        Shape::Extra { min, max } => {
+            let all = args.peek().is_some_and(|word| args.text(word) == "all");
+            if all {
+                args.next();
+            }
+            let interval = number::seconds(args, keyword, min, max)?;
+            Some(Value::Extra { all, interval })
         }
         Shape::Weight { min, max } => number::weight(args, keyword, min, max),
         Shape::Method => service::method(args).map(Value::Method),

@@ -68,9 +68,17 @@ const EXPECTED: &[(&str, &[(u32, &str)])] = &[
     (
         "annotated-dr",
         &[
+            (24, "one member"),
+            (30, "VI_2"),
+            (31, "VI_5"),
+            (56, "VI_3"),
+            (57, "VI_4"),
             (71, "<IPADDR>"),
+            (77, "own interface"),
             (83, "PASS"),
             (84, "first 8"),
+            (98, "no weights"),
+            (101, "BACKUP"),
             (103, "preempt_delay"),
             (112, "<NETMASK>"),
             (115, "<string>"),
@@ -80,8 +88,8 @@ const EXPECTED: &[(&str, &[(u32, &str)])] = &[
             (123, "<STRING>"),
         ],
     ),
-    ("aws-unicast-backup", &[]),
-    ("aws-unicast-master", &[]),
+    ("aws-unicast-backup", &[(19, "own interface")]),
+    ("aws-unicast-master", &[(19, "own interface")]),
     (
         "dr-web-director",
         &[
@@ -114,4 +122,28 @@ fn the_mistakes_of_guides_are_named_and_nothing_else() {
             assert!(says, "{name}:{line}: {found:?}");
         }
     }
+}
+
+/// In `vrrp-mistakes.conf`, comments mark the lines that have a problem.
+#[test]
+fn mistakes_of_vrrp_are_found_where_they_are() {
+    let path = Path::new("tests/samples/vrrp-mistakes.conf");
+    let text = fs::read_to_string(path).expect("the sample is there");
+    let marked = text.lines().zip(1_u32..).skip(1);
+    let marked = marked.filter(|(line, _)| line.contains('#'));
+    let marked: Vec<u32> = marked.map(|(_, number)| number).collect();
+    let analysis = check(path);
+    let mut found: Vec<u32> = analysis
+        .diagnostics
+        .iter()
+        .map(|found| analysis.sources.location(found.primary.place).line)
+        .collect();
+    found.dedup();
+    assert_eq!(found, marked, "{}", render::human(&analysis, false));
+}
+
+#[test]
+fn good_vrrp_blocks_have_no_problem() {
+    let analysis = check(Path::new("tests/samples/vrrp.conf"));
+    assert_eq!(render::human(&analysis, false), "");
 }

@@ -293,13 +293,19 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     ),
     k(
         "vrrp_garp_extra_if",
-        Shape::Words { min: 1, max: 2 },
+        Shape::Extra {
+            min: 1,
+            max: 86_400,
+        },
         "0 (off)",
         "Periodic GARP on VIP interfaces other than the instance interface",
     ),
     old(
         "vrrp_vmac_garp_intvl",
-        Shape::Words { min: 1, max: 2 },
+        Shape::Extra {
+            min: 1,
+            max: 86_400,
+        },
         "0",
         "Old name of vrrp_garp_extra_if",
         "vrrp_garp_extra_if",

@@ -128,14 +128,28 @@ pub(super) const BFD_INSTANCE: &[Keyword] = &[
     ),
     k(
         "min_rx",
-        Shape::Word,
+        Shape::Millis {
+            min: 1_000,
+            max: 4_294_967_000,
+        },
         "10",
         "Smallest receive interval offered",
     ),
-    k("min_tx", Shape::Word, "10", "Send interval wanted while up"),
+    k(
+        "min_tx",
+        Shape::Millis {
+            min: 1_000,
+            max: 4_294_967_000,
+        },
+        "10",
+        "Send interval wanted while up",
+    ),
     k(
         "idle_tx",
-        Shape::Word,
+        Shape::Millis {
+            min: 1_000_000,
+            max: 4_294_967_000,
+        },
         "1000",
         "Send interval while session is not up",
     ),

@@ -319,13 +319,19 @@ pub(super) const VRRP_INSTANCE: &[Keyword] = &[
     ),
     k(
         "garp_extra_if",
-        Shape::Words { min: 1, max: 2 },
+        Shape::Extra {
+            min: 0,
+            max: 86_400,
+        },
         "vrrp_garp_extra_if",
         "Periodic GARP on other VIP interfaces",
     ),
     old(
         "vmac_garp_intvl",
-        Shape::Words { min: 1, max: 2 },
+        Shape::Extra {
+            min: 0,
+            max: 86_400,
+        },
         "",
         "Old name of garp_extra_if",
         "garp_extra_if",

@@ -1,38 +1,33 @@
-//! Lines of lists: addresses, routes, rules, tracked things, members of groups.
+//! Lines of lists: addresses, routes, rules, tracked things, peers, members of groups.
+//!
+//! # Design
+//!
+//! One file for each kind of line. What is wrong with an option is said and the option left out;
+//! a line without what it is about is left out as a whole.
+
+mod address;
+mod route;
+mod rule;
+mod service;
 
 use std::net::IpAddr;
 
+use crate::ast::{Entry, Track, Value};
+use crate::config::UnicastPeer;
 use crate::diagnostic::Code;
 use crate::keyword::{EntryKind, Keyword};
 use crate::report::Report;
+use crate::source::Span;
 use crate::tree::{Block, Statement, Word};
-use crate::value::{Args, group_range, slash_diagnostic};
+use crate::value::{Args, option_number, slash_diagnostic};
 
-/// Checks every line of a list and returns those that can be used.
+/// Reads every line of a list; those that can be used are in the value.
 pub(super) fn read(
     report: &mut Report<'_>,
     kind: EntryKind,
     keyword: &Keyword,
     body: &Block,
-) -> Vec<Vec<Word>> {
-    let mut lines = Vec::new();
-    for statement in &body.statements {
-        no_block(report, keyword, statement);
-        let text = report.slice(statement.keyword.span);
-        if !statement.keyword.quoted && text.starts_with("//") {
-            report.push(slash_diagnostic(report, statement.span(), true));
-            continue;
-        }
-        let words: Vec<Word> = std::iter::once(statement.keyword)
-            .chain(statement.args.iter().copied())
-            .collect();
-        let mut args = Args::new(report, statement.keyword, &words, true);
-        if let Some(used) = line(&mut args, kind) {
-            lines.push(words.get(..used).unwrap_or_default().to_vec());
-        }
-        args.rest();
-        args.finish(|_| false);
-    }
+) -> Value {
     // An empty group is worse than an empty list, and reported with it.
     let empty = body.statements.is_empty() && body.close.is_some();
     if empty && kind != EntryKind::Service {
@@ -40,7 +35,57 @@ pub(super) fn read(
         let diagnostic = report.warning(Code::EmptyBlock, body.open, message);
         report.push(diagnostic);
     }
-    lines
+    match kind {
+        EntryKind::Address | EntryKind::StaticAddress => {
+            Value::Addresses(lines(report, kind, keyword, body, address::read))
+        }
+        EntryKind::Route => Value::Routes(lines(report, kind, keyword, body, route::read)),
+        EntryKind::Rule => Value::Rules(lines(report, kind, keyword, body, rule::read)),
+        EntryKind::TrackInterface | EntryKind::Track => {
+            let most = most_weight(keyword.name);
+            let read = |args: &mut Args<'_, '_>, kind| track(args, kind, most);
+            Value::Tracks(lines(report, kind, keyword, body, read))
+        }
+        EntryKind::Peer => Value::Peers(lines(report, kind, keyword, body, peer)),
+        EntryKind::Service | EntryKind::Linkbeat | EntryKind::Delay => {
+            let read = |args: &mut Args<'_, '_>, kind| match kind {
+                EntryKind::Service => service::read(args),
+                _ => Some(args.rest().to_vec()),
+            };
+            let entries = lines(report, kind, keyword, body, read);
+            Value::Entries(entries.into_iter().map(|entry| entry.value).collect())
+        }
+    }
+}
+
+fn lines<T>(
+    report: &mut Report<'_>,
+    kind: EntryKind,
+    keyword: &Keyword,
+    body: &Block,
+    read: impl Fn(&mut Args<'_, '_>, EntryKind) -> Option<T>,
+) -> Vec<Entry<T>> {
+    let mut found = Vec::with_capacity(body.statements.len());
+    let mut words: Vec<Word> = Vec::new();
+    for statement in &body.statements {
+        no_block(report, keyword, statement);
+        let text = report.slice(statement.keyword.span);
+        let span = statement.span();
+        if !statement.keyword.quoted && text.starts_with("//") {
+            report.push(slash_diagnostic(report, span, true));
+            continue;
+        }
+        words.clear();
+        words.push(statement.keyword);
+        words.extend_from_slice(&statement.args);
+        let mut args = Args::new(report, statement.keyword, &words, true);
+        let value = read(&mut args, kind);
+        args.rest();
+        args.finish(|_| false);
+        found.extend(value.map(|value| Entry { span, value }));
+    }
+    found.shrink_to_fit();
+    found
 }
 
 /// A block in a list.
@@ -52,74 +97,7 @@ pub(super) fn no_block(report: &mut Report<'_>, keyword: &Keyword, statement: &S
     }
 }
 
-/// How many words of a line count; `None` if the line cannot be used.
-fn line(args: &mut Args<'_, '_>, kind: EntryKind) -> Option<usize> {
-    match kind {
-        EntryKind::Service => return service(args),
-        EntryKind::Address | EntryKind::StaticAddress => {
-            let word = args.next()?;
-            prefix(args, word)?;
-        }
-        EntryKind::Peer => {
-            let word = args.next()?;
-            if !args.placeholder(word) && args.text(word).parse::<IpAddr>().is_err() {
-                let message = format!("`{}` is not an IP address", args.text(word));
-                let diagnostic = args.report.error(Code::BadAddress, word.outer(), message);
-                return args.wrong(diagnostic);
-            }
-        }
-        EntryKind::TrackInterface | EntryKind::Track | EntryKind::Linkbeat => {
-            let word = args.next()?;
-            if args.placeholder(word) {
-                return None;
-            }
-        }
-        EntryKind::Route | EntryKind::Rule => return route(args, kind),
-        EntryKind::Delay => return Some(args.rest().len()),
-    }
-    options(args, kind);
-    Some(args.taken())
-}
-
-/// Option words, each with its arguments.
-fn options(args: &mut Args<'_, '_>, kind: EntryKind) {
-    while let Some(word) = args.next() {
-        if args.placeholder(word) {
-            continue;
-        }
-        let text = args.text(word);
-        if let Some(option) = kind.option(text) {
-            args.keyword = word;
-            for _ in 0..option.args {
-                if let Some(value) = args.required("a value") {
-                    option_value(args, option.name, value);
-                }
-            }
-            continue;
-        }
-        unknown(args, kind, word);
-    }
-}
-
-fn option_value(args: &mut Args<'_, '_>, option: &str, value: Word) {
-    let text = args.text(value);
-    let number = |min: i64, max: i64| text.parse().is_ok_and(|n: i64| (min..=max).contains(&n));
-    let (good, what) = match option {
-        "weight" => (number(-254, 254), "a whole number from -254 to 254"),
-        "min_ttl" | "max_ttl" => (number(0, 255), "a whole number from 0 to 255"),
-        "brd" | "broadcast" => {
-            let good = matches!(text, "+" | "-") || text.parse::<std::net::Ipv4Addr>().is_ok();
-            (good, "an IPv4 address, `+` or `-`")
-        }
-        _ => return,
-    };
-    if !good {
-        let message = format!("`{text}` is not a value of `{option}`: {what} is needed");
-        let diagnostic = args.report.error(Code::BadValue, value.outer(), message);
-        args.report.push(diagnostic);
-    }
-}
-
+/// Reports a word that is no option of a line.
 fn unknown(args: &mut Args<'_, '_>, kind: EntryKind, word: Word) {
     let text = args.text(word);
     let message = match text.parse::<IpAddr>().is_ok() || text.contains('/') {
@@ -141,110 +119,102 @@ fn unknown(args: &mut Args<'_, '_>, kind: EntryKind, word: Word) {
     args.report.push(diagnostic);
 }
 
-/// `IP[/PREFIX]`.
-fn prefix(args: &mut Args<'_, '_>, word: Word) -> Option<()> {
-    if args.placeholder(word) {
+/// The greatest weight that a list takes.
+fn most_weight(keyword: &str) -> i64 {
+    match keyword {
+        "track_file" | "track_process" => 254,
+        _ => 253,
+    }
+}
+
+/// `NAME [weight N [reverse|noreverse]]`.
+fn track(args: &mut Args<'_, '_>, kind: EntryKind, most: i64) -> Option<Track> {
+    let name = args.next()?;
+    if args.placeholder(name) {
         return None;
     }
-    let text = args.text(word);
-    let (address, prefix) = text
-        .split_once('/')
-        .map_or((text, None), |(a, p)| (a, Some(p)));
-    let Ok(address) = address.parse::<IpAddr>() else {
-        let message = format!("`{text}` is not an IP address");
-        let diagnostic = args.report.error(Code::BadAddress, word.outer(), message);
-        return args.wrong(diagnostic);
+    let mut track = Track {
+        name,
+        weight: None,
+        reverse: None,
     };
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let fits = |prefix: &str| prefix.parse().is_ok_and(|prefix: u8| prefix <= most);
-    if prefix.is_some_and(|prefix| !fits(prefix)) {
-        let message = format!("`{text}` has no usable prefix length: it is from 0 to {most}");
-        let diagnostic = args.report.error(Code::BadAddress, word.outer(), message);
-        args.report.push(diagnostic);
-    }
-    Some(())
-}
-
-/// Routes and rules are as for ip(8), of which only the words that look like mistakes of known
-/// ones are reported.
-fn route(args: &mut Args<'_, '_>, kind: EntryKind) -> Option<usize> {
     while let Some(word) = args.next() {
-        if args.placeholder(word) {
-            continue;
-        }
-        let text = args.text(word);
-        if let Some(option) = kind.option(text) {
-            args.keyword = word;
-            for _ in 0..option.args {
-                let Some(value) = args.required("a value") else {
-                    break;
-                };
-                // `via inet6 ...`, `mtu lock 1400`.
-                if matches!(args.text(value), "inet" | "inet6" | "lock") {
-                    args.next();
-                }
-            }
-            continue;
-        }
-        let letters = text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-        let near = kind.options().iter().map(|option| option.name);
-        if letters && args.report.nearest(text, near).is_some() {
-            unknown(args, kind, word);
+        match args.text(word) {
+            "weight" => track.weight = weight(args, word, most).or(track.weight),
+            "reverse" => track.reverse = Some(true),
+            "noreverse" if kind == EntryKind::Track => track.reverse = Some(false),
+            _ => unknown(args, kind, word),
         }
     }
-    Some(args.taken())
+    Some(track)
 }
 
-/// A line of a `virtual_server_group`: checked here, expanded when it is resolved.
-fn service(args: &mut Args<'_, '_>) -> Option<usize> {
-    let word = args.next()?;
+fn weight(args: &mut Args<'_, '_>, option: Word, most: i64) -> Option<i16> {
+    args.keyword = option;
+    let word = args.required("a whole number")?;
     let text = args.text(word);
-    if text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text != "fwmark"
-        && let Some(near) = args.report.nearest(text, std::iter::once("fwmark"))
-    {
-        let message = format!("`{text}` is not an IP address");
-        let diagnostic = args.report.error(Code::BadAddress, word.outer(), message);
-        let place = args.report.place(word.span);
-        let label = format!("did you mean `{near}`?");
-        return args.wrong(diagnostic.label(label).suggest(place, near));
+    let value = text.parse::<i64>().ok();
+    if let Some(value) = value.filter(|value| (-most..=most).contains(value)) {
+        return i16::try_from(value).ok();
     }
-    if text == "fwmark" {
-        let mark = args.required("a number")?;
-        let text = args.text(mark);
-        if text.parse::<u32>().is_err() {
-            let message = format!("`{text}` is not a mark: marks go from 0 to 4294967295");
-            let diagnostic = args.report.error(Code::BadNumber, mark.outer(), message);
-            return args.wrong(diagnostic);
+    let (code, message) = match value {
+        Some(_) => (
+            Code::OutOfRange,
+            format!("`{text}` is outside the range of a weight here, -{most} to {most}"),
+        ),
+        None => (Code::BadNumber, format!("`{text}` is not a whole number")),
+    };
+    let diagnostic = args.report.error(code, word.outer(), message);
+    args.report.push(diagnostic);
+    // As in keepalived, which takes what is just beyond for the limit.
+    let value = value.filter(|value| (-254..=254).contains(value))?;
+    i16::try_from(value.clamp(-most, most)).ok()
+}
+
+/// `IP [min_ttl N] [max_ttl N]`.
+fn peer(args: &mut Args<'_, '_>, kind: EntryKind) -> Option<UnicastPeer> {
+    let word = args.next()?;
+    let address = crate::value::parse_address(args, word)?;
+    let mut peer = UnicastPeer {
+        address,
+        min_ttl: 0,
+        max_ttl: 255,
+    };
+    while let Some(word) = args.next() {
+        let text = args.text(word);
+        let limit = match text {
+            "min_ttl" | "max_ttl" => option_number(args, word, 0, 255),
+            _ => {
+                unknown(args, kind, word);
+                continue;
+            }
+        };
+        match (text, limit.and_then(|limit| u8::try_from(limit).ok())) {
+            ("min_ttl", Some(limit)) => peer.min_ttl = limit,
+            (_, Some(limit)) => peer.max_ttl = limit,
+            (_, None) => {}
         }
-        if let Some(family) = args.next() {
-            crate::value::choice(args, family, &["inet", "inet6"], false)?;
-        }
-        return Some(args.taken());
     }
-    // `< IPADDR> <PORT>` has as many problems as words; one message will do.
-    group_range(args, word)?;
-    if let Some(port) = args.next() {
-        if args.placeholder(port) {
-            return None;
-        }
-        let text = args.text(port);
-        if text.parse::<u16>().is_err() {
-            let message = format!("`{text}` is not a port: ports go from 0 to 65535");
-            let diagnostic = args.report.error(Code::BadNumber, port.outer(), message);
-            return args.wrong(diagnostic);
-        }
-    }
-    let used = args.taken();
-    if let Some(extra) = args.next() {
-        let text = args.text(extra);
-        let message = format!("`{text}` is not read: an entry is an address and a port");
-        let diagnostic = args
-            .report
-            .warning(Code::TrailingWords, extra.outer(), message);
+    if peer.min_ttl > peer.max_ttl {
+        let message = format!(
+            "nothing from {address} is accepted: `min_ttl` {} is above `max_ttl` {}",
+            peer.min_ttl, peer.max_ttl
+        );
+        let diagnostic = args.report.error(Code::BadValue, word.outer(), message);
         args.report.push(diagnostic);
     }
-    Some(used)
+    Some(peer)
+}
+
+/// Says something about a word, and that its option is left out.
+fn bad_option<T>(args: &mut Args<'_, '_>, word: Word, option: &str, wanted: &str) -> Option<T> {
+    let text = args.text(word);
+    let message = format!("`{text}` is not a value of `{option}`: {wanted} is needed");
+    let diagnostic = args.report.error(Code::BadValue, word.outer(), message);
+    args.wrong(diagnostic)
+}
+
+/// All of a line, to complain about it as a whole.
+fn whole(first: Word, args: &Args<'_, '_>) -> Span {
+    first.outer().to(args.last_word().unwrap_or(first).outer())
 }

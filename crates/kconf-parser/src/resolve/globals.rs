@@ -21,6 +21,8 @@ pub(super) struct Resolved {
 pub(super) struct Alerts {
     /// `smtp_alert_checker`, else `smtp_alert`.
     pub(super) checker: Option<bool>,
+    /// `smtp_alert_vrrp`, else `smtp_alert`.
+    pub(super) vrrp: Option<bool>,
 }
 
 /// Everything in `global_defs`; several blocks count as one.
@@ -114,12 +116,12 @@ pub(super) fn globals(root: &Block, report: &Report<'_>) -> Resolved {
                 .unwrap_or_default()
         }),
     };
-    let checker = block
-        .bool("smtp_alert_checker")
-        .or_else(|| block.bool("smtp_alert"));
+    let alert = |keyword: &str| block.bool(keyword).or_else(|| block.bool("smtp_alert"));
+    let checker = alert("smtp_alert_checker");
+    let vrrp = alert("smtp_alert_vrrp");
     Resolved {
         globals,
-        alerts: Alerts { checker },
+        alerts: Alerts { checker, vrrp },
     }
 }
 
@@ -166,7 +168,7 @@ pub(super) fn last<'a>(block: &'a Block, keywords: &[&str]) -> Option<&'a Value>
 }
 
 /// All blocks of a kind as one.
-fn merged(root: &Block, kind: BlockKind) -> Block {
+pub(super) fn merged(root: &Block, kind: BlockKind) -> Block {
     let mut settings = Vec::new();
     for block in root.children(kind) {
         settings.extend(block.settings.iter().cloned());

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use ipnet::IpNet;
+
 use crate::ast::Value;
 use crate::config::Granularity;
 use crate::diagnostic::Code;
@@ -67,7 +69,7 @@ pub(super) fn optional_port(args: &mut Args<'_, '_>) -> Result<Option<u16>, ()> 
 }
 
 /// Reads a word as an IP address.
-pub(super) fn parse_address(args: &mut Args<'_, '_>, word: Word) -> Option<IpAddr> {
+pub(crate) fn parse_address(args: &mut Args<'_, '_>, word: Word) -> Option<IpAddr> {
     if args.placeholder(word) {
         return None;
     }
@@ -101,6 +103,14 @@ pub(super) fn parse_address(args: &mut Args<'_, '_>, word: Word) -> Option<IpAdd
         diagnostic
     };
     args.wrong(diagnostic)
+}
+
+/// An address with or without the length of its network.
+pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
+    match text.split_once('/') {
+        Some((address, length)) => IpNet::new(address.parse().ok()?, length.parse().ok()?).ok(),
+        None => text.parse::<IpAddr>().ok().map(IpNet::from),
+    }
 }
 
 fn is_address(text: &str) -> bool {

@@ -139,7 +139,7 @@ fn missing_number(args: &mut Args<'_, '_>, option: Word) {
 }
 
 /// The number behind an option word.
-pub(super) fn option_number(
+pub(crate) fn option_number(
     args: &mut Args<'_, '_>,
     option: Word,
     min: u64,

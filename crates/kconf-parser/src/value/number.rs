@@ -55,6 +55,26 @@ pub(super) fn seconds(
     }
 }
 
+/// Milliseconds with up to three decimals; the range is in microseconds.
+pub(super) fn millis(
+    args: &mut Args<'_, '_>,
+    keyword: &Keyword,
+    min: i64,
+    max: i64,
+) -> Option<Duration> {
+    let word = args.required("a number of milliseconds")?;
+    match parse_decimal(args.text(word)) {
+        Ok((millionths, _)) => {
+            let micros = in_range(args, keyword, word, millionths / 1_000, (min, max), 1_000)?;
+            Some(Duration::from_micros(micros.unsigned_abs()))
+        }
+        Err(parsed) => {
+            let diagnostic = not_a_number(args.report, keyword, word, &parsed);
+            args.wrong(diagnostic)
+        }
+    }
+}
+
 /// Seconds with up to six decimals; the range is in microseconds.
 pub(super) fn decimal(
     args: &mut Args<'_, '_>,
@@ -144,7 +164,7 @@ pub(super) fn umask(args: &mut Args<'_, '_>) -> Option<i64> {
 }
 
 /// What a word is, read as a whole number.
-pub(super) enum Parsed<'a> {
+pub(crate) enum Parsed<'a> {
     /// One. Too large ones are the largest there is.
     Number(i64),
     /// A number and something behind it.
@@ -177,7 +197,7 @@ pub(super) fn parse(text: &str) -> Parsed<'_> {
 }
 
 /// Microseconds, and whether decimals were lost.
-fn parse_decimal(text: &str) -> Result<(i64, bool), Parsed<'_>> {
+pub(crate) fn parse_decimal(text: &str) -> Result<(i64, bool), Parsed<'_>> {
     let whole_end = text.find('.').unwrap_or(text.len());
     let (whole, fraction) = text.split_at(whole_end);
     let fraction = fraction.strip_prefix('.').unwrap_or_default();

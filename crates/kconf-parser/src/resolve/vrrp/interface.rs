@@ -1,0 +1,114 @@
+//! `use_vmac` and `use_ipvlan`.
+
+use crate::ast::{Block, Value};
+use crate::config::{IpvlanMode, VirtualInterface, VirtualInterfaceKind};
+use crate::diagnostic::Code;
+use crate::tree::Word;
+use crate::value::parse_network;
+
+use super::{Context, place_of};
+
+/// Longest name of an interface. Source: kernel `IFNAMSIZ`.
+const MAX_NAME: usize = 15;
+
+/// The virtual interface of an instance.
+pub(super) fn virtual_interface(
+    context: &mut Context<'_, '_>,
+    block: &Block,
+    is_unicast: bool,
+    strict: bool,
+) -> Option<VirtualInterface> {
+    let (keyword, is_macvlan) = match (block.value("use_vmac"), block.value("use_ipvlan")) {
+        (Some(_), None) => ("use_vmac", true),
+        (None, Some(_)) => ("use_ipvlan", false),
+        (None, None) => return None,
+        (Some(_), Some(_)) => {
+            let message = "an instance runs on a macvlan or on an ipvlan, not on both";
+            let span = place_of(block, "use_ipvlan");
+            context.error(Code::BadValue, span, message, "`use_ipvlan` is ignored");
+            ("use_vmac", true)
+        }
+    };
+    let words = match block.value(keyword) {
+        Some(Value::Words(words)) => words.as_slice(),
+        _ => &[],
+    };
+    let mut made = VirtualInterface {
+        kind: match is_macvlan {
+            true => VirtualInterfaceKind::Macvlan { mac: None },
+            false => VirtualInterfaceKind::Ipvlan {
+                address: None,
+                mode: IpvlanMode::Bridge,
+            },
+        },
+        name: None,
+        group: None,
+        xmit_base: is_unicast || block.bool("vmac_xmit_base").unwrap_or(false),
+        for_addresses: block.flag("use_vmac_addr"),
+    };
+    let mut words = words.iter().copied();
+    while let Some(word) = words.next() {
+        match context.slice(word) {
+            "netlink_notify_msg" => {}
+            "name" => made.name = words.next().and_then(|word| name(context, word)),
+            "group" => made.group = words.next().map(|word| context.text(word)),
+            text => option(context, &mut made, word, text),
+        }
+    }
+    if strict && made.xmit_base && !is_unicast {
+        let message = "strict mode has no `vmac_xmit_base`";
+        let span = place_of(block, "vmac_xmit_base");
+        context.error(Code::StrictConflict, span, message, "the line is ignored");
+        made.xmit_base = false;
+    }
+    Some(made)
+}
+
+/// A word whose kind shows what it is.
+fn option(context: &mut Context<'_, '_>, made: &mut VirtualInterface, word: Word, text: &str) {
+    match &mut made.kind {
+        VirtualInterfaceKind::Macvlan { mac } => {
+            if let Some(read) = parse_mac(text) {
+                *mac = Some(read);
+                return;
+            }
+        }
+        VirtualInterfaceKind::Ipvlan { address, mode } => {
+            match text {
+                "bridge" => *mode = IpvlanMode::Bridge,
+                "private" => *mode = IpvlanMode::Private,
+                "vepa" => *mode = IpvlanMode::Vepa,
+                _ => match parse_network(text) {
+                    Some(read) => *address = Some(read),
+                    None => made.name = name(context, word),
+                },
+            }
+            return;
+        }
+    }
+    made.name = name(context, word);
+}
+
+fn name(context: &mut Context<'_, '_>, word: Word) -> Option<String> {
+    let text = context.slice(word);
+    if (1..=MAX_NAME).contains(&text.len()) && !text.contains('/') {
+        return Some(text.to_owned());
+    }
+    let message = format!("`{text}` cannot be the name of an interface");
+    let help = "names have 1 to 15 bytes; the usual name is taken";
+    context.error(Code::BadValue, word.outer(), message, help);
+    None
+}
+
+/// Six octets, or five behind an implied first one of zero.
+fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    let parts: Option<Vec<u8>> = text
+        .split(':')
+        .map(|part| u8::from_str_radix(part, 16).ok())
+        .collect();
+    match parts?.as_slice() {
+        [a, b, c, d, e, f] => Some([*a, *b, *c, *d, *e, *f]),
+        [b, c, d, e, f] => Some([0, *b, *c, *d, *e, *f]),
+        _ => None,
+    }
+}

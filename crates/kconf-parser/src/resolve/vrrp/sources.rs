@@ -1,0 +1,242 @@
+//! What can be tracked: scripts, files, processes, BFD sessions.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ast::{Block, Value};
+use crate::config::{
+    BfdInstance, InitFile, ParameterMatch, TrackFile, TrackProcess, VrrpScript, Weight, with_user,
+};
+use crate::diagnostic::Code;
+use crate::keyword::BlockKind;
+
+use super::globals::byte;
+use super::{Context, missing, named, place_of};
+
+pub(super) fn scripts(context: &mut Context<'_, '_>, root: &Block) -> Vec<VrrpScript> {
+    let mut scripts = Vec::new();
+    for (name, block) in named(context, root, BlockKind::VrrpScript) {
+        let Some(script) = block.script("script") else {
+            missing(context, block, &["script"]);
+            continue;
+        };
+        let user = match block.value("user") {
+            Some(Value::User(user)) => Some(&**user),
+            _ => None,
+        };
+        let interval = block
+            .time("interval")
+            .filter(|interval| !interval.is_zero())
+            .unwrap_or(Duration::from_secs(1));
+        let timeout = block.time("timeout").filter(|time| !time.is_zero());
+        let weight = weight(block, 0);
+        context
+            .weights
+            .insert((BlockKind::VrrpScript, name), weight);
+        scripts.push(VrrpScript {
+            name: name.to_owned(),
+            script: with_user(script, user),
+            interval,
+            timeout: timeout.unwrap_or(interval),
+            weight,
+            rise: block.u32("rise").unwrap_or(1),
+            fall: block.u32("fall").unwrap_or(1),
+            init_fail: block.flag("init_fail"),
+        });
+    }
+    scripts
+}
+
+pub(super) fn files(context: &mut Context<'_, '_>, root: &Block) -> Vec<TrackFile> {
+    let mut files = Vec::new();
+    for (name, block) in named(context, root, BlockKind::TrackFile) {
+        // The first one counts.
+        let path = block.all("file").find_map(|setting| match setting.value {
+            Some(Value::Word(word)) => Some(word),
+            _ => None,
+        });
+        let Some(path) = path else {
+            missing(context, block, &["file"]);
+            continue;
+        };
+        let weight = weight(block, 1);
+        context.weights.insert((BlockKind::TrackFile, name), weight);
+        files.push(TrackFile {
+            name: name.to_owned(),
+            path: PathBuf::from(context.text(path)),
+            weight,
+            init: init_file(context, block),
+        });
+    }
+    files
+}
+
+fn init_file(context: &mut Context<'_, '_>, block: &Block) -> Option<InitFile> {
+    let mut init = InitFile {
+        value: 0,
+        overwrite: false,
+    };
+    let Value::Words(words) = block.value("init_file")? else {
+        return Some(init);
+    };
+    for word in words {
+        let text = context.slice(*word);
+        if text == "overwrite" {
+            init.overwrite = true;
+        } else if let Ok(value) = text.parse() {
+            init.value = value;
+        } else {
+            let message = format!("`{text}` is neither a whole number nor `overwrite`");
+            let help = "keepalived writes 0";
+            context.error(Code::BadValue, word.outer(), message, help);
+        }
+    }
+    Some(init)
+}
+
+pub(super) fn processes(context: &mut Context<'_, '_>, root: &Block) -> Vec<TrackProcess> {
+    let mut processes = Vec::new();
+    for (name, block) in named(context, root, BlockKind::TrackProcess) {
+        let words = match block.value("process") {
+            Some(Value::Words(words)) => words.as_slice(),
+            _ => &[],
+        };
+        let Some((process, parameters)) = words.split_first() else {
+            missing(context, block, &["process"]);
+            continue;
+        };
+        let delay = block.time("delay").unwrap_or_default();
+        let parameter_match = match block.value("param_match") {
+            Some(Value::Choice("initial")) => ParameterMatch::Initial,
+            Some(Value::Choice("partial")) => ParameterMatch::Partial,
+            _ => ParameterMatch::Exact,
+        };
+        let (quorum, quorum_max) = (block.u32("quorum"), block.u32("quorum_max"));
+        if let (Some(least), Some(most)) = (quorum, quorum_max)
+            && most < least
+        {
+            let message = format!("the quorum {least} is above `quorum_max` {most}");
+            let span = place_of(block, "quorum_max");
+            context.error(Code::BadValue, span, message, "it can never be held");
+        }
+        let parameters: Vec<String> = parameters.iter().map(|word| context.text(*word)).collect();
+        let weight = weight(block, 0);
+        context
+            .weights
+            .insert((BlockKind::TrackProcess, name), weight);
+        processes.push(TrackProcess {
+            name: name.to_owned(),
+            process: context.text(*process),
+            parameter_match,
+            weight,
+            quorum: quorum.unwrap_or(1),
+            quorum_max,
+            fork_delay: block.time("fork_delay").unwrap_or(delay),
+            terminate_delay: block.time("terminate_delay").unwrap_or(delay),
+            full_command: block.flag("full_command") || !parameters.is_empty(),
+            parameters,
+        });
+    }
+    processes
+}
+
+pub(super) fn bfd(context: &mut Context<'_, '_>, root: &Block) -> Vec<BfdInstance> {
+    let mut sessions = Vec::new();
+    for (name, block) in named(context, root, BlockKind::BfdInstance) {
+        if name.len() > 31 {
+            let message = format!("the name of this session has {} bytes", name.len());
+            let help = "names of BFD sessions have at most 31 bytes; it is left out";
+            context.error(Code::BadValue, block.head, message, help);
+            continue;
+        }
+        let neighbor = block.address("neighbor_ip");
+        let Some(neighbor) = neighbor.or_else(|| block.address("neighbour_ip")) else {
+            missing(context, block, &["neighbor_ip", "neighbour_ip"]);
+            continue;
+        };
+        let source = block.address("source_ip");
+        if source.is_some_and(|source| source.is_ipv4() != neighbor.is_ipv4()) {
+            let message = format!("the source cannot reach {neighbor}, of another family");
+            let span = place_of(block, "source_ip");
+            context.error(Code::FamilyMismatch, span, message, "it is left out");
+            continue;
+        }
+        let (only_vrrp, only_checker) = (block.flag("vrrp"), block.flag("checker"));
+        let ttl = byte(block, "ttl").or_else(|| byte(block, "hoplimit"));
+        let max_hops = block.int("max_hops").unwrap_or(0);
+        let weight = weight(block, 0);
+        context
+            .weights
+            .insert((BlockKind::BfdInstance, name), weight);
+        sessions.push(BfdInstance {
+            name: name.to_owned(),
+            neighbor,
+            source,
+            min_rx: block.time("min_rx").unwrap_or(Duration::from_millis(10)),
+            min_tx: block.time("min_tx").unwrap_or(Duration::from_millis(10)),
+            idle_tx: block.time("idle_tx").unwrap_or(Duration::from_secs(1)),
+            multiplier: byte(block, "multiplier").unwrap_or(5),
+            passive: block.flag("passive"),
+            ttl: ttl.unwrap_or_else(|| if neighbor.is_ipv4() { 255 } else { 64 }),
+            max_hops: i16::try_from(max_hops).unwrap_or(0),
+            multihop: block.bool("multihop").unwrap_or(false),
+            weight,
+            for_vrrp: only_vrrp || !only_checker,
+            for_checker: only_checker || !only_vrrp,
+        });
+    }
+    sessions
+}
+
+/// The weight of something tracked; the first one counts.
+fn weight(block: &Block, usual: i16) -> Weight {
+    let first = block
+        .all("weight")
+        .find_map(|setting| setting.value.as_ref());
+    match first {
+        Some(Value::Weight { weight, reverse }) => Weight {
+            value: i16::try_from(*weight).unwrap_or(usual),
+            reverse: *reverse,
+        },
+        _ => Weight {
+            value: usual,
+            reverse: false,
+        },
+    }
+}
+
+/// Things to track that nothing tracks.
+pub(super) fn unused(context: &mut Context<'_, '_>, root: &Block) {
+    let file_checks = file_checks(root, context);
+    for block in &root.blocks {
+        let kind = block.kind;
+        let is_source = matches!(
+            kind,
+            BlockKind::VrrpScript | BlockKind::TrackFile | BlockKind::TrackProcess
+        );
+        let Some(Value::Word(name)) = block.name.as_ref().filter(|_| is_source) else {
+            continue;
+        };
+        let text = context.slice(*name);
+        let used = context.used.contains_key(&(kind, text));
+        if used || kind == BlockKind::TrackFile && file_checks.contains(text) {
+            continue;
+        }
+        let message = format!("nothing tracks the `{}` `{text}`", kind.name());
+        let help = "it is not run; refer to it in an instance below, or delete it";
+        context.warn(Code::Unused, name.outer(), message, help);
+    }
+}
+
+/// Track files that `FILE_CHECK`s refer to.
+fn file_checks<'a>(root: &Block, context: &Context<'_, 'a>) -> HashSet<&'a str> {
+    let servers = root
+        .children(BlockKind::VirtualServer)
+        .flat_map(|service| service.children(BlockKind::RealServer));
+    let checks = servers.flat_map(|server| server.children(BlockKind::FileCheck));
+    checks
+        .filter_map(|check| check.word("track_file"))
+        .map(|word| context.slice(word))
+        .collect()
+}
