@@ -51,6 +51,20 @@ const RULES: &[Rule] = &[
         forbidden: &["healthcheck", "kconf-parser", "lvs-sched", "lvs-proxy"],
     },
     Rule {
+        name: "vrrp-proto",
+        forbidden: &[
+            "healthcheck",
+            "ipvs-netlink",
+            "kconf-parser",
+            "lvs-sched",
+            "netif",
+            "tokio",
+            "mio",
+            "socket2",
+            "libc",
+        ],
+    },
+    Rule {
         name: "lvs-proxy",
         forbidden: &["healthcheck", "kconf-parser", "director"],
     },
