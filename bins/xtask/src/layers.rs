@@ -19,6 +19,7 @@ const RULES: &[Rule] = &[
         forbidden: &[
             "healthcheck",
             "ipvs-netlink",
+            "netif",
             "lvs-sched",
             "lvs-proxy",
             "tokio",
@@ -31,6 +32,7 @@ const RULES: &[Rule] = &[
         forbidden: &[
             "healthcheck",
             "ipvs-netlink",
+            "netif",
             "kconf-parser",
             "tokio",
             "mio",
@@ -40,15 +42,39 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "lvs-sim",
-        forbidden: &["tokio", "mio", "socket2", "ipvs-netlink"],
+        forbidden: &["tokio", "mio", "socket2", "ipvs-netlink", "netif"],
     },
     Rule {
         name: "healthcheck",
-        forbidden: &["ipvs-netlink", "kconf-parser", "lvs-sched", "lvs-proxy"],
+        forbidden: &[
+            "ipvs-netlink",
+            "kconf-parser",
+            "lvs-sched",
+            "lvs-proxy",
+            "netif",
+        ],
     },
     Rule {
         name: "ipvs-netlink",
-        forbidden: &["healthcheck", "kconf-parser", "lvs-sched", "lvs-proxy"],
+        forbidden: &[
+            "healthcheck",
+            "netif",
+            "kconf-parser",
+            "lvs-sched",
+            "lvs-proxy",
+        ],
+    },
+    Rule {
+        name: "netif",
+        forbidden: &[
+            "healthcheck",
+            "ipvs-netlink",
+            "kconf-parser",
+            "lvs-sched",
+            "lvs-proxy",
+            "vrrp-proto",
+            "tokio",
+        ],
     },
     Rule {
         name: "vrrp-proto",
@@ -66,7 +92,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         name: "lvs-proxy",
-        forbidden: &["healthcheck", "kconf-parser", "director"],
+        forbidden: &["healthcheck", "kconf-parser", "director", "netif"],
     },
 ];
 
