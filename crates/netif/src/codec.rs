@@ -12,7 +12,7 @@ mod reader;
 mod writer;
 
 pub(crate) use reader::{Attribute, Attributes, Message, Messages};
-pub(crate) use writer::Writer;
+pub(crate) use writer::{Writer, address_bytes};
 
 /// Size of the netlink message header.
 pub(crate) const HEADER: usize = 16;

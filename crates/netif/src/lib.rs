@@ -6,10 +6,16 @@ mod codec;
 mod error;
 mod family;
 mod link;
+mod monitor;
 mod name;
 mod netlink;
+mod route;
+mod route_metrics;
+mod routing;
 mod rtnetlink;
+mod rule;
 mod scope;
+mod snapshot;
 pub mod sysctl;
 mod tunnel;
 mod vrrp_socket;
@@ -20,9 +26,17 @@ pub use codec::ParseError;
 pub use error::{NetifError, Refused};
 pub use family::Family;
 pub use link::{Link, LinkChange, LinkFlags, MacvlanMode, NewLink};
+pub use monitor::{Monitor, Watch};
 pub use name::{LinkIndex, LinkName, LinkNameError, MacAddress, MacAddressError};
+pub use route::{
+    NextHop, PROTOCOL_BOOT, PROTOCOL_KEEPALIVED, Placement, Route, RouteFilter, RouteKind,
+    RouterPreference, TABLE_LOCAL, TABLE_MAIN, default_net,
+};
+pub use route_metrics::{RouteMetric, RouteMetrics};
 pub use rtnetlink::{Ensured, Rtnetlink};
+pub use rule::{Rule, RuleAction};
 pub use scope::Scope;
+pub use snapshot::{Event, Snapshot};
 pub use tunnel::Tunnel;
 pub use vrrp_socket::{
     Outgoing, Payload, RECEIVE_SIZE, Received, VRRP_GROUP_V4, VRRP_GROUP_V6, VrrpSocket,

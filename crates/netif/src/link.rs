@@ -65,8 +65,14 @@ impl Link {
         self.mac.is_some() && !self.flags.has(libc::IFF_NOARP) && !self.flags.is_loopback()
     }
 
+    /// Reads an interface; `None` for what concerns one aspect of it only.
     pub(crate) fn read(message: &Message<'_>) -> Result<Option<Self>, ParseError> {
         let (fixed, attributes) = message.split::<IFINFOMSG>()?;
+        // Messages of other families tell of one aspect: that of a bridge, when an interface
+        // leaves it, would look like the end of the interface.
+        if i32::from(fixed.u8::<0>()) != libc::AF_UNSPEC {
+            return Ok(None);
+        }
         let flags = LinkFlags(fixed.u32::<8>());
         let mut link = Self {
             index: LinkIndex::expect("ifi_index", fixed.u32::<4>())?,

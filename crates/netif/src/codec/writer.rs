@@ -87,6 +87,11 @@ impl<'a> Writer<'a> {
         self.open(kind | NESTED, fill);
     }
 
+    /// An attribute whose payload `fill` writes as it is.
+    pub(crate) fn plain_nest(&mut self, kind: u16, fill: impl FnOnce(&mut Writer<'_>)) {
+        self.open(kind, fill);
+    }
+
     /// A structure that begins with its own length in 16 bits, as `rtnexthop` does.
     pub(crate) fn sized(&mut self, fill: impl FnOnce(&mut Writer<'_>)) {
         let start = self.buffer.len();
@@ -119,7 +124,7 @@ impl<'a> Writer<'a> {
 }
 
 /// The 4 or 16 bytes of an address.
-fn address_bytes(address: IpAddr) -> Vec<u8> {
+pub(crate) fn address_bytes(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
