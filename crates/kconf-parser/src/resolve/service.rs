@@ -212,7 +212,7 @@ fn place(
                 let message = format!("no usable `virtual_server_group` is named `{name}`");
                 let diagnostic = context
                     .report
-                    .error(Code::UnknownGroup, word.outer(), message);
+                    .warning(Code::UnknownGroup, word.outer(), message);
                 context
                     .report
                     .push(diagnostic.help("the service is left out"));
@@ -254,6 +254,11 @@ fn scheduler(context: &mut Context<'_, '_>, block: &Block) -> (Scheduler, Schedu
             "flag-1" => flags.flag1 = true,
             "flag-2" => flags.flag2 = true,
             "flag-3" => flags.flag3 = true,
+            "hashed" => {
+                let message = "`hashed` has no effect";
+                let code = Code::SchedulerFlagMismatch;
+                warn(context, code, setting.span, message, "delete the line");
+            }
             "sh-port" | "sh-fallback" | "mh-port" | "mh-fallback" => {
                 let (owner, is_port) = (name.split_at(2).0, name.ends_with("port"));
                 if chosen.is_none_or(|chosen| chosen.name() != owner) {
@@ -288,7 +293,7 @@ fn flag_mismatch(context: &mut Context<'_, '_>, setting: &Setting, owner: &str) 
     let message = format!("`{name}` has no effect: `lb_algo {owner}` does not stand above it");
     let diagnostic = context
         .report
-        .error(Code::SchedulerFlagMismatch, setting.span, message);
+        .warning(Code::SchedulerFlagMismatch, setting.span, message);
     context
         .report
         .push(diagnostic.help("scheduler flags count only below their scheduler"));
@@ -350,29 +355,27 @@ fn granularity(context: &mut Context<'_, '_>, block: &Block, place: &Where) -> O
         return None;
     };
     let span = block.setting("persistence_granularity")?.span;
-    let (message, instead) = match (written, place.family) {
+    let message = match (written, place.family) {
         (Granularity::Prefix(prefix @ 0..=32), Some(Family::Inet)) => {
             let bits = u32::MAX.checked_shl(32 - u32::from(*prefix)).unwrap_or(0);
             let mask = std::net::Ipv4Addr::from(bits);
-            (
-                "an IPv4 service needs a netmask here",
-                Some(mask.to_string()),
-            )
+            let message = format!("an IPv4 service needs a netmask here; {mask} is taken");
+            let place = context.report.place(span);
+            let diagnostic = context
+                .report
+                .warning(Code::BadValue, span, message)
+                .help(format!("keepalived takes it for the mask 0.0.0.{prefix}"))
+                .suggest(place, format!("persistence_granularity {mask}"));
+            context.report.push(diagnostic);
+            return Some(Granularity::Mask(mask));
         }
-        (Granularity::Prefix(_), Some(Family::Inet)) => {
-            ("an IPv4 service needs a netmask here", None)
+        (Granularity::Prefix(_), Some(Family::Inet)) => "an IPv4 service needs a netmask here",
+        (Granularity::Mask(_), Some(Family::Inet6)) => {
+            "an IPv6 service needs a prefix length from 1 to 128 here"
         }
-        (Granularity::Mask(_), Some(Family::Inet6)) => (
-            "an IPv6 service needs a prefix length from 1 to 128 here",
-            None,
-        ),
         _ => return Some(*written),
     };
-    let mut diagnostic = context.report.error(Code::BadValue, span, message);
-    if let Some(mask) = instead {
-        let place = context.report.place(span);
-        diagnostic = diagnostic.suggest(place, format!("persistence_granularity {mask}"));
-    }
+    let diagnostic = context.report.error(Code::BadValue, span, message);
     context.report.push(diagnostic);
     None
 }
@@ -454,6 +457,11 @@ fn quorum(context: &mut Context<'_, '_>, block: &Block, servers: &[RealServer]) 
         let help = format!("{} is taken", total.max(1));
         warn(context, Code::QuorumTooHigh, setting.span, &message, &help);
         quorum = u32::try_from(total).unwrap_or(u32::MAX).max(1);
+    }
+    if total == 0 && block.setting("quorum").is_none() {
+        let message = "all real servers have the weight 0, so the service is down from the start";
+        let help = "a server with the weight 0 gets no connections";
+        warn(context, Code::QuorumTooHigh, block.head, message, help);
     }
     let mut hysteresis = block.u32("hysteresis").unwrap_or(0);
     if let Some(setting) = block.setting("hysteresis").filter(|_| hysteresis >= quorum) {

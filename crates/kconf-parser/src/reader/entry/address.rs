@@ -157,7 +157,15 @@ fn broadcast(
 
 /// A scope by name or number.
 pub(super) fn scope(args: &mut Args<'_, '_>, word: Word) -> Option<Named<u8>> {
-    named(args, word, "scope", SCOPES)
+    match named(args, word, "scope", SCOPES)? {
+        Named::Name(_) => bad_option(
+            args,
+            word,
+            "scope",
+            "global, site, link, host, nowhere or a number",
+        ),
+        number => Some(number),
+    }
 }
 
 /// A number, or a name, of which some are known.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::ast::{Block, Entry, Value};
-use crate::config::{Address, Family, Route, Rule, VrrpVersion};
+use crate::config::{Address, Family, Named, Route, Rule, VrrpVersion};
 use crate::diagnostic::Code;
 use crate::source::Span;
 
@@ -41,6 +41,11 @@ pub(super) fn addresses(context: &mut Context<'_, '_>, block: &Block) -> Address
         None => block.flag("native_ipv6"),
     };
     let family = if is_v6 { Family::Inet6 } else { Family::Inet };
+    if !is_v6 && block.flag("native_ipv6") {
+        let message = "`native_ipv6` is ignored: the first address is IPv4";
+        let span = super::place_of(block, "native_ipv6");
+        context.error(Code::FamilyMismatch, span, message, "delete the line");
+    }
     let mut seen: HashMap<IpAddr, Span> = HashMap::new();
     let (mut advertised, mut excluded) = (Vec::new(), Vec::new());
     for entry in lines(block, "virtual_ipaddress") {
@@ -141,6 +146,11 @@ pub(super) fn routes(context: &mut Context<'_, '_>, block: &Block) -> Vec<Route>
     let mut routes = Vec::new();
     for Entry { span, value } in lists.flatten() {
         no_group(context, value.track_group.as_ref(), *span);
+        if !value.no_track && !matches!(value.protocol, None | Some(Named::Number(18))) {
+            let message = "`protocol` is ignored: a route that is tracked has that of keepalived";
+            let help = "add `no_track` to keep the protocol";
+            context.warn(Code::NoMeaningHere, *span, message, help);
+        }
         let has_interface =
             value.interface.is_some() || value.nexthops.iter().any(|hop| hop.interface.is_some());
         if !value.no_track && !has_interface {

@@ -37,6 +37,16 @@ pub(super) fn election(
     };
     // Once it is master, a second line does not change it.
     let master = says("MASTER");
+    let mut said = block
+        .all("state")
+        .skip_while(|setting| !matches!(setting.value, Some(Value::Choice("MASTER"))));
+    if let (Some(first), Some(second)) = (said.next(), said.next()) {
+        let diagnostic = context
+            .report
+            .warning(Code::Repeated, second.span, "a second `state` is ignored")
+            .also(context.report.place(first.span), "this one counts");
+        context.report.push(diagnostic);
+    }
     let priority = match byte(block, "priority") {
         Some(priority) => priority,
         None if master && !block.means("priority") => 255,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::ast::{Block, Value};
 use crate::config::{DynamicInterfaces, Firewall, Garp, VrrpGlobals, VrrpVersion};
+use crate::diagnostic::Code;
 use crate::keyword::BlockKind;
 use crate::report::Report;
 
@@ -27,8 +28,11 @@ pub(in crate::resolve) struct Inherited {
     pub(super) notify_priority_changes: bool,
 }
 
-pub(super) fn inherited(root: &Block, report: &Report<'_>) -> Inherited {
+pub(super) fn inherited(root: &Block, report: &mut Report<'_>) -> Inherited {
     let block = merged(root, BlockKind::GlobalDefs);
+    for keyword in ["vrrp_mcast_group4", "vrrp_mcast_group6"] {
+        not_multicast(&block, report, keyword);
+    }
     let on = |keyword: &str| block.bool(keyword).unwrap_or(false);
     Inherited {
         globals: globals(&block, report),
@@ -46,6 +50,19 @@ pub(super) fn inherited(root: &Block, report: &Report<'_>) -> Inherited {
     }
 }
 
+/// Says of an address that it is none of a group.
+fn not_multicast(block: &Block, report: &mut Report<'_>, keyword: &str) {
+    let (Some(setting), Some(address)) = (block.setting(keyword), block.address(keyword)) else {
+        return;
+    };
+    if address.is_multicast() {
+        return;
+    }
+    let message = format!("{address} is not a multicast group, so the line is ignored");
+    let diagnostic = report.error(Code::BadAddress, setting.span, message);
+    report.push(diagnostic);
+}
+
 fn globals(block: &Block, report: &Report<'_>) -> VrrpGlobals {
     let usual = VrrpGlobals::default();
     let word = |keyword: &str| {
@@ -60,11 +77,11 @@ fn globals(block: &Block, report: &Report<'_>) -> VrrpGlobals {
     let vmac_prefix = word("vmac_prefix").unwrap_or(usual.vmac_prefix);
     VrrpGlobals {
         multicast_group4: match block.address("vrrp_mcast_group4") {
-            Some(IpAddr::V4(group)) => group,
+            Some(IpAddr::V4(group)) if group.is_multicast() => group,
             _ => usual.multicast_group4,
         },
         multicast_group6: match block.address("vrrp_mcast_group6") {
-            Some(IpAddr::V6(group)) => group,
+            Some(IpAddr::V6(group)) if group.is_multicast() => group,
             _ => usual.multicast_group6,
         },
         default_interface: word("default_interface"),

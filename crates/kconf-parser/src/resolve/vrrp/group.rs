@@ -87,6 +87,8 @@ pub(super) fn groups(
     membership: &Membership<'_>,
 ) -> Vec<SyncGroup> {
     let mut groups = Vec::new();
+    let instances = named(context, root, BlockKind::VrrpInstance);
+    let instances: HashMap<&str, &Block> = instances.into_iter().collect();
     for (name, block) in named(context, root, BlockKind::SyncGroup) {
         let members = members(context, block, membership);
         let Some(members) = members else { continue };
@@ -95,10 +97,12 @@ pub(super) fn groups(
             let help = "a group joins the states of several instances; alone it does nothing";
             context.warn(Code::OneMemberGroup, block.head, message, help);
         }
+        let tracking = tracking::tracking(context, block);
+        tracked_twice(context, &instances, block, &members);
         groups.push(SyncGroup {
             name: name.to_owned(),
             members,
-            tracking: tracking::tracking(context, block),
+            tracking,
             tracking_weight: weights_allowed(block),
             notify: notify::notify(context, block),
             notify_priority_changes: block
@@ -111,6 +115,32 @@ pub(super) fn groups(
         });
     }
     groups
+}
+
+/// What the group tracks for all members, and a member for itself.
+fn tracked_twice(
+    context: &mut Context<'_, '_>,
+    instances: &HashMap<&str, &Block>,
+    block: &Block,
+    members: &[String],
+) {
+    for name in members {
+        let Some(member) = instances.get(name.as_str()) else {
+            continue;
+        };
+        for (line, track) in tracking::lines(block, "track_interface") {
+            let interface = context.slice(track.name);
+            let own = member.word("interface").map(|word| context.slice(word));
+            let mut others = tracking::lines(member, "track_interface");
+            if own == Some(interface)
+                || others.any(|(_, other)| context.slice(other.name) == interface)
+            {
+                let message = format!("`{interface}` is tracked by the member `{name}` already");
+                let help = "what the group says of it counts; leave one of the two out";
+                context.warn(Code::Repeated, line, message, help);
+            }
+        }
+    }
 }
 
 /// Members that exist; `None` if there are none, which has then been said.

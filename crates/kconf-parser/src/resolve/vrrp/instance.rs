@@ -149,6 +149,7 @@ fn instance(
             .or(context.alerts.vrrp)
             .unwrap_or(false),
         garp: {
+            no_zero(context, block);
             let mut garp = garp_of(block, &inherited.garp);
             if strict {
                 garp.lower_prio_repeat = 0;
@@ -191,6 +192,17 @@ fn instance(
         addresses: addresses.advertised,
         excluded_addresses: addresses.excluded,
     })
+}
+
+/// Counts of which 0 becomes 1.
+fn no_zero(context: &mut Context<'_, '_>, block: &Block) {
+    for keyword in ["garp_master_repeat", "garp_master_refresh_repeat"] {
+        if block.u32(keyword) == Some(0) {
+            let message = format!("`{keyword} 0` becomes 1");
+            let span = place_of(block, keyword);
+            context.warn(Code::OutOfRange, span, message, "the least is one");
+        }
+    }
 }
 
 /// `accept` and `no_accept`, the last of which counts.
@@ -275,7 +287,7 @@ fn destination(
             let span = place_of(block, "unicast_peer");
             let message = "strict mode has no unicast";
             let help = "keepalived ends all of VRRP here; leave one of them out";
-            context.error(Code::StrictConflict, span, message, help);
+            context.warn(Code::StrictConflict, span, message, help);
         }
         return Destination::Unicast(Unicast {
             peers,
@@ -290,6 +302,8 @@ fn destination(
         "unicast_src_ip",
         "unicast_ttl",
         "unicast_fault_no_peer",
+        "check_unicast_src",
+        "old_unicast_checksum",
     ];
     let keyword = UNICAST
         .iter()
@@ -401,7 +415,7 @@ fn authentication(
         _ if authentication.means("auth_type") => return None,
         _ => {
             let message = "this authentication has no `auth_type`, so nothing is authenticated";
-            context.error(
+            context.warn(
                 Code::MissingSetting,
                 head,
                 message,
@@ -492,8 +506,11 @@ fn trackers(
     groups: &Membership<'_>,
 ) -> crate::config::Tracking {
     let mut made = tracking::tracking(context, block);
-    if !block.flag("dont_track_primary") {
-        let why = "the own interface is always tracked, and faults the instance";
+    {
+        let why = match block.flag("dont_track_primary") {
+            true => "the own interface cannot be tracked beside `dont_track_primary`",
+            false => "the own interface is always tracked, and faults the instance",
+        };
         tracking::retain(
             context,
             block,

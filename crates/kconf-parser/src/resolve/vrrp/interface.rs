@@ -21,7 +21,14 @@ pub(super) fn virtual_interface(
     let (keyword, is_macvlan) = match (block.value("use_vmac"), block.value("use_ipvlan")) {
         (Some(_), None) => ("use_vmac", true),
         (None, Some(_)) => ("use_ipvlan", false),
-        (None, None) => return None,
+        (None, None) => {
+            if block.setting("vmac_xmit_base").is_some() {
+                let message = "`vmac_xmit_base` has no effect without `use_vmac`";
+                let span = place_of(block, "vmac_xmit_base");
+                context.warn(Code::NoMeaningHere, span, message, "delete the line");
+            }
+            return None;
+        }
         (Some(_), Some(_)) => {
             let message = "an instance runs on a macvlan or on an ipvlan, not on both";
             let span = place_of(block, "use_ipvlan");

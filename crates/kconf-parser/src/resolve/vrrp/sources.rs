@@ -25,10 +25,18 @@ pub(super) fn scripts(context: &mut Context<'_, '_>, root: &Block) -> Vec<VrrpSc
             Some(Value::User(user)) => Some(&**user),
             _ => None,
         };
-        let interval = block
-            .time("interval")
-            .filter(|interval| !interval.is_zero())
-            .unwrap_or(Duration::from_secs(1));
+        let mut interval = block.time("interval").unwrap_or(Duration::from_secs(1));
+        if interval.is_zero() {
+            let span = place_of(block, "interval");
+            let message = "the interval 0 becomes 1 second";
+            context.warn(
+                Code::OutOfRange,
+                span,
+                message,
+                "write the interval you mean",
+            );
+            interval = Duration::from_secs(1);
+        }
         let timeout = block.time("timeout").filter(|time| !time.is_zero());
         let weight = weight(block, 0);
         context
