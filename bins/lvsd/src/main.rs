@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Some(Command::Child { role, parent }) => match role.as_str() {
             "checker" => director::checker::run(parent).into(),
             "proxy" => director::proxy::run(parent).into(),
+            "vrrp" => director::vrrp::run(parent).into(),
             _ => Exit::Fatal.into(),
         },
     }
@@ -78,10 +79,6 @@ fn run(run: &Run) -> ExitCode {
             options.check_includes,
             log.as_deref(),
         );
-    }
-    if run.vrrp_only {
-        eprintln!("lvsd: this version has no VRRP process yet, so -P leaves nothing to run");
-        return Exit::Fatal.into();
     }
     director::parent::run(run.options()).into()
 }
