@@ -10,6 +10,7 @@ use director::config::host_config_id;
 use kconf_parser::{Analysis, DiskLoader, Options, analyze, render};
 
 use crate::colour;
+use crate::rules::RuleFlags;
 
 /// Flags of `lvsd check`.
 #[derive(Debug, Args)]
@@ -20,6 +21,10 @@ Examples:
   lvsd check keepalived.conf
   lvsd check --format short sites/*.conf
   lvsd check --format json keepalived.conf | jq '.diagnostics[].message'
+  lvsd check --pair director1.conf director2.conf
+  lvsd check --system --off KC0104 keepalived.conf
+
+A comment does what --off does for its line, or the line below it: # lvskit: off KC0104
 
 Exit status:
   0  nothing, or only warnings
@@ -37,6 +42,8 @@ pub(crate) struct Check {
     /// Every include must match and be readable.
     #[arg(short = 'e', long)]
     all_config: bool,
+    #[command(flatten)]
+    rules: RuleFlags,
 }
 
 /// How diagnostics are printed.
@@ -52,12 +59,17 @@ enum Format {
 
 /// Checks files: 0 if there are at most warnings, 1 if there is an error.
 pub(crate) fn run(check: &Check) -> ExitCode {
-    let options = options(check.config_id.as_deref(), check.all_config);
-    let checked: Vec<Analysis> = check
+    let mut options = options(check.config_id.as_deref(), check.all_config);
+    options.rules = check.rules.rules();
+    let mut checked: Vec<Analysis> = check
         .files
         .iter()
         .map(|file| analyze(file, &options, &DiskLoader))
         .collect();
+    if let Err(reason) = check.rules.look_further(&mut checked) {
+        eprintln!("lvsd check: {reason}");
+        return ExitCode::FAILURE;
+    }
     let text = print(&checked, check.format, colour::is_wanted(&io::stdout()));
     write(&mut io::stdout().lock(), &text);
     write(
@@ -97,7 +109,7 @@ fn options(config_id: Option<&str>, check_includes: bool) -> Options {
         environment: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
-        random_seed: 0,
+        ..Options::default()
     }
 }
 

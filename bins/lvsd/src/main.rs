@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod colour;
 mod demo;
+mod rules;
 mod status;
 
 use std::io::Write as _;

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 const GOOD: &str = "virtual_server 127.0.0.1 8080 {\n    protocol TCP\n    lb_algo rr\n    \
-                    lb_kind NAT\n    real_server 127.0.0.1 8081 {\n    }\n}\n";
+                    lb_kind NAT\n    real_server 127.0.0.1 8081 {\n        \
+                    TCP_CHECK {\n        }\n    }\n}\n";
 
 fn lvsd(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lvsd"));
@@ -111,4 +112,50 @@ fn a_test_prints_to_standard_error_or_to_a_file() {
             .code(),
         Some(1)
     );
+}
+
+#[test]
+fn rules_are_switched_by_code() {
+    let folder = folder();
+    let unchecked = GOOD.replace("TCP_CHECK {\n        }\n", "");
+    fs::write(folder.path().join("unchecked.conf"), unchecked).expect("a file");
+    let found = |args: &[&str]| text(&lvsd(folder.path(), args).stdout);
+    assert!(found(&["check", "unchecked.conf"]).contains("KC0107"));
+    assert_eq!(found(&["check", "--off", "kc0107", "unchecked.conf"]), "");
+    assert_eq!(found(&["check", "good.conf"]), "");
+    assert!(found(&["check", "--on", "all", "good.conf"]).contains("KC0119"));
+    let output = lvsd(folder.path(), &["check", "--off", "KC9999", "good.conf"]);
+    assert!(text(&output.stderr).contains("KC9999"));
+    assert!(!output.status.success());
+}
+
+#[test]
+fn a_pair_and_this_machine_are_looked_at() {
+    let folder = folder();
+    let instance = "vrrp_instance v {\n    interface lo\n    virtual_router_id 1\n    \
+                    priority 9\n    virtual_ipaddress {\n        192.0.2.1\n    }\n}\n";
+    let write =
+        |name: &str, text: String| fs::write(folder.path().join(name), text).expect("a file");
+    write("one.conf", instance.to_owned());
+    write("other.conf", instance.replace("192.0.2.1", "192.0.2.2"));
+    let pair = lvsd(
+        folder.path(),
+        &["check", "--pair", "one.conf", "other.conf"],
+    );
+    assert_eq!(pair.status.code(), Some(1));
+    let found = text(&pair.stdout);
+    assert!(
+        found.contains("KC0134") && found.contains("other.conf:5"),
+        "{found}"
+    );
+    assert!(found.contains("KC0136"), "{found}");
+    let alone = lvsd(folder.path(), &["check", "--pair", "one.conf"]);
+    assert_eq!(alone.status.code(), Some(1));
+    write("elsewhere.conf", instance.replace("lo", "nowhere9"));
+    let usual = lvsd(folder.path(), &["check", "elsewhere.conf"]);
+    assert_eq!(text(&usual.stdout), "");
+    let system = lvsd(folder.path(), &["check", "--system", "elsewhere.conf"]);
+    assert!(text(&system.stdout).contains("KC0150"));
+    let system = lvsd(folder.path(), &["check", "--system", "one.conf"]);
+    assert_eq!(text(&system.stdout), "");
 }

@@ -1,14 +1,16 @@
-//! What people and CI run: `cargo xtask test`, `cargo xtask bench`.
+//! What people and CI run: `cargo xtask test`, `cargo xtask lab`, `cargo xtask bench`.
 //!
 //! # Modules
 //!
 //! - `test`: the steps of the test command and their sum.
+//! - `lab`: tests under a kernel of their own.
 //! - `packages`: the Debian packages that tests use, and their installation.
 //! - `layers`: which crate may depend on which.
 //! - `bench`: criterion benches and the comparisons with peers.
 //! - `step`: a command with its heading, its time and its end.
 
 mod bench;
+mod lab;
 mod layers;
 mod packages;
 mod step;
@@ -33,17 +35,26 @@ enum Command {
     /// As root on Debian it first installs the packages that tests use. Without them the tests
     /// that need them are skipped; each skip is listed with its reason.
     Test(test::Options),
+    /// Run the tests that need a kernel with IPVS, in one that is booted for them
+    ///
+    /// The kernel is a process (Debian's user-mode-linux); needs root. Part of `test`.
+    Lab(lab::Options),
     /// Run the criterion benches and the comparisons with peers
     ///
     /// A comparison runs ours and the peer in turn for several rounds and prints the ratio of
     /// medians. Close other programs first; on a busy machine only the ratios mean something.
     Bench(bench::Options),
+    /// The first process inside the lab's kernel
+    #[command(hide = true)]
+    LabInside,
 }
 
 fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Test(options) => test::run(&options),
+        Command::Lab(options) => lab::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::LabInside => lab::run_inside().map(|never| match never {}),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

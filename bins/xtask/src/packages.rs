@@ -39,6 +39,36 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         program: "c++",
         used_for: "building the fuzz targets",
     },
+    Package {
+        name: "user-mode-linux",
+        program: "linux.uml",
+        used_for: "the lab's kernel",
+    },
+    Package {
+        name: "kmod",
+        program: "modprobe",
+        used_for: "the modules of the lab's kernel",
+    },
+    Package {
+        name: "iproute2",
+        program: "ip",
+        used_for: "the lab's networks",
+    },
+    Package {
+        name: "util-linux",
+        program: "unshare",
+        used_for: "ending the lab's kernel with its test",
+    },
+    Package {
+        name: "tcpdump",
+        program: "tcpdump",
+        used_for: "captures in the lab",
+    },
+    Package {
+        name: "ipvsadm",
+        program: "ipvsadm",
+        used_for: "a second opinion on the kernel's table",
+    },
 ];
 
 /// What `cargo xtask bench` wants.

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
-use crate::{layers, packages, step};
+use crate::{lab, layers, packages, step};
 
 /// The environment variable that tests read; see `lvs_testkit::skip`.
 const SKIPPED_FILE: &str = "LVSKIT_SKIPPED_FILE";
+
+/// The reason of lab tests outside the lab; see `lvs_testkit::lab`.
+const ELSEWHERE: &str = "runs in the lab only (cargo xtask lab)";
 
 /// Flags of `cargo xtask test`.
 #[derive(Debug, Args)]
@@ -36,6 +40,8 @@ enum Step {
     Doc,
     /// Unit, property, integration and documentation tests
     Tests,
+    /// The tests that need a kernel with IPVS, as `cargo xtask lab` (skipped where it cannot run)
+    Lab,
 }
 
 /// What `cargo test` reported, over all its binaries.
@@ -124,10 +130,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             step::run("doc", command.env("RUSTDOCFLAGS", "-D warnings"))?,
         ));
     }
+    let obstacle = lab::obstacle();
     if wanted(Step::Tests) {
-        let folder = step::root().join("target");
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let file = folder.join(format!("skipped-tests.{}", std::process::id()));
         let args = [
             "test",
             "--locked",
@@ -136,19 +140,31 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             "fuzz",
             "--no-fail-fast",
         ];
+        let file = SkippedFile::new()?;
         let mut command = step::cargo(&args);
-        command.env(SKIPPED_FILE, &file);
+        command.env(SKIPPED_FILE, &file.0);
         let success = step::run_seen("tests", &mut command, |line| counts.see(line))?;
         checks.push(("tests", success));
-        if file.exists() {
-            let lines = fs::read_to_string(&file)?;
-            let before = skipped.len();
-            skipped.extend(lines.lines().map(str::to_owned));
-            // A test that skips itself ends well and was counted as passed.
-            counts.passed = counts
-                .passed
-                .saturating_sub((skipped.len() - before) as u64);
-            fs::remove_file(&file)?;
+        let lines = file.take()?;
+        // A test that skips itself ends well and was counted as passed.
+        counts.passed = counts.passed.saturating_sub(lines.len() as u64);
+        let in_lab = wanted(Step::Lab) && obstacle.is_none();
+        let is_here = |line: &String| !(in_lab && line.ends_with(ELSEWHERE));
+        skipped.extend(lines.into_iter().filter(is_here));
+    }
+    if wanted(Step::Lab) {
+        match &obstacle {
+            Some(obstacle) => skipped.push(format!("lab: cannot run here: {obstacle}")),
+            None => {
+                step::heading("lab");
+                let file = SkippedFile::new()?;
+                let environment = [(SKIPPED_FILE.to_owned(), file.0.display().to_string())];
+                let success = lab::run_all(&environment, &mut |line| counts.see(line))?;
+                checks.push(("lab", success));
+                let lines = file.take()?;
+                counts.passed = counts.passed.saturating_sub(lines.len() as u64);
+                skipped.extend(lines);
+            }
         }
     }
 
@@ -164,13 +180,36 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     println!("after {:.0?}", start.elapsed());
     let skips = skipped.len() as u64 + counts.ignored;
-    if wanted(Step::Tests) {
+    if wanted(Step::Tests) || wanted(Step::Lab) {
         println!(
             "{} passed, {} failed, {skips} skipped",
             counts.passed, counts.failed
         );
     }
     Ok(counts.failed == 0 && checks.iter().all(|(_, success)| *success))
+}
+
+/// The file in which tests note that they were skipped, a line each.
+struct SkippedFile(PathBuf);
+
+impl SkippedFile {
+    fn new() -> Result<Self> {
+        let folder = step::root().join("target");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self(
+            folder.join(format!("skipped-tests.{}", std::process::id())),
+        ))
+    }
+
+    /// What they have noted; the file goes.
+    fn take(self) -> Result<Vec<String>> {
+        if !self.0.exists() {
+            return Ok(Vec::new());
+        }
+        let lines = fs::read_to_string(&self.0)?;
+        fs::remove_file(&self.0)?;
+        Ok(lines.lines().map(str::to_owned).collect())
+    }
 }
 
 /// The skips of one reason together, with the tests' names.

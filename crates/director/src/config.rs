@@ -71,6 +71,7 @@ impl ConfigSource {
             check_includes: self.check_includes,
             environment: environment(),
             random_seed: u64::from(std::process::id()),
+            ..Options::default()
         };
         let analysis = kconf_parser::analyze(&self.path, &options, &DiskLoader);
         let problems = analysis.diagnostics.iter().map(|diagnostic| {

@@ -97,7 +97,10 @@ pub fn judge(script: &Script, globals: &Globals) -> Result<Runnable, Refusal> {
             gid: gid.as_raw(),
         });
     }
-    if globals.script_security && uid.is_root() && !is_safe(&real).map_err(not_accessible)? {
+    if globals.script_security
+        && uid.is_root()
+        && !only_root_writes(&real).map_err(not_accessible)?
+    {
         return Err(Refusal::Unsafe { script: name });
     }
     Ok(Runnable {
@@ -235,7 +238,11 @@ fn is_executable(path: &Path, uid: Uid, gid: Gid) -> io::Result<bool> {
 
 /// Whether only root can change the file or put another in its place. Sticky folders such as `/tmp`
 /// pass, because nobody may rename another's files there.
-fn is_safe(path: &Path) -> io::Result<bool> {
+///
+/// # Errors
+///
+/// What the system says of a file or folder that cannot be looked at.
+pub fn only_root_writes(path: &Path) -> io::Result<bool> {
     for (depth, part) in path.ancestors().enumerate() {
         let metadata = std::fs::metadata(part)?;
         let mode = metadata.permissions().mode();

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::expand::expand;
 use crate::keyword::KeywordTable;
+use crate::lint::{Rules, lint};
 use crate::loader::FileLoader;
 use crate::reader;
 use crate::report::Report;
@@ -28,6 +29,8 @@ pub struct Options {
     pub environment: BTreeMap<String, String>,
     /// Start of `${_RANDOM}` unless the text has `random_seed`. Default: 0.
     pub random_seed: u64,
+    /// Which warnings are reported.
+    pub rules: Rules,
 }
 
 /// Everything that one run found out.
@@ -75,7 +78,9 @@ pub fn analyze(path: &Path, options: &Options, loader: &dyn FileLoader) -> Analy
     reader::report_problems(&mut report, &problems);
     let ast = reader::read(&tree, &mut report);
     let config = resolve(&ast, &mut report);
-    let diagnostics = report.finish();
+    lint(&ast, &config, &mut report);
+    let mut diagnostics = report.finish();
+    options.rules.apply(&mut diagnostics, &sources);
     Analysis {
         sources,
         tree,

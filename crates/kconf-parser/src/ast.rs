@@ -105,13 +105,13 @@ pub enum Value {
     /// Status codes.
     StatusCodes(Vec<StatusRange>),
     /// Timeouts of IPVS.
-    LvsTimeouts(LvsTimeouts),
+    LvsTimeouts(Box<LvsTimeouts>),
     /// Options of the synchronisation daemon.
     SyncDaemon(Box<SyncDaemon>),
     /// Lines of a list, each a list of words.
     Entries(Vec<Vec<Word>>),
     /// A name and lines of a list.
-    NamedEntries(Word, Vec<Vec<Word>>),
+    NamedEntries(Box<(Word, Vec<Vec<Word>>)>),
     /// Lines of addresses.
     Addresses(Vec<Entry<Address>>),
     /// Lines of routes.

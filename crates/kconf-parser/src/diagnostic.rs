@@ -321,6 +321,106 @@ codes! {
     OwnInterface = 84,
     /// A route whose loss cannot be noticed.
     NotTracked = 85,
+    /// `state MASTER` without a priority makes an address owner.
+    MasterWithoutPriority = 100,
+    /// A setting that a later line overrides.
+    Overridden = 101,
+    /// Single quotes where they are ordinary letters.
+    SingleQuotes = 102,
+    /// A switch that keepalived turns on whatever follows it.
+    SwitchedOnByOff = 103,
+    /// A virtual address with a mask, which brings a route.
+    WideMask = 104,
+    /// An option that does the contrary of what its name says.
+    MisnamedOption = 105,
+    /// A check or script that may take longer than the time to the next one.
+    LongerThanInterval = 106,
+    /// A service of which no server is checked.
+    NoChecks = 107,
+    /// A hashing scheduler that sends everybody behind one address to one server.
+    HashWithoutPort = 108,
+    /// Persistence that leaves little of the scheduler.
+    PersistenceHidesScheduler = 109,
+    /// A sorry server that is one of the real servers.
+    SorryIsRealServer = 110,
+    /// A check over TLS, which verifies nothing.
+    TlsNotVerified = 111,
+    /// A name that is not sent in TLS.
+    NoServerName = 112,
+    /// A digest that depends on how the answer was cut into chunks.
+    DigestOfChunks = 113,
+    /// A check that takes other answers for good than one may think.
+    LenientCheck = 114,
+    /// A check that takes silence for success.
+    SilenceIsSuccess = 115,
+    /// An address that is deprecated as soon as it is set.
+    DeprecatedAddress = 116,
+    /// Commands that keepalived runs at the same time.
+    ParallelNotify = 117,
+    /// `init_fail`, which has no effect in keepalived.
+    InitFail = 118,
+    /// Servers that get traffic long before their first check.
+    FirstCheckLate = 119,
+    /// Mails that are sent unless they are switched off.
+    DefaultAlerts = 120,
+    /// A virtual router that the other director does not have.
+    PairNoPartner = 130,
+    /// Directors that speak different versions of VRRP.
+    PairVersion = 131,
+    /// Directors with different intervals.
+    PairInterval = 132,
+    /// Directors with different authentication.
+    PairAuthentication = 133,
+    /// Directors with different virtual addresses.
+    PairAddresses = 134,
+    /// Directors that send where the other does not listen.
+    PairDestination = 135,
+    /// Directors of the same priority.
+    PairPriority = 136,
+    /// `nopreempt` where it has no effect.
+    PairPreempt = 137,
+    /// Directors of the same name.
+    PairRouterId = 138,
+    /// Directors with different checksums.
+    PairChecksum = 139,
+    /// Directors with different services.
+    PairService = 140,
+    /// Real servers in another order, which matters to the scheduler.
+    PairServerOrder = 141,
+    /// Sync daemons that do not hear each other.
+    PairSyncDaemon = 142,
+    /// Directors of which only one joins virtual routers in a group.
+    PairGroup = 143,
+    /// An interface that the machine does not have.
+    NoSuchInterface = 150,
+    /// A user or group that the machine does not have.
+    NoSuchUser = 151,
+    /// A script or program that the machine does not have.
+    ScriptMissing = 152,
+    /// A script that cannot be executed.
+    ScriptNotExecutable = 153,
+    /// A script that others than root can change.
+    ScriptUnsafe = 154,
+    /// Scripts without `enable_script_security`.
+    ScriptSecurityOff = 155,
+    /// NAT on a machine that does not forward.
+    ForwardingOff = 156,
+}
+
+impl Code {
+    /// Whether warnings of this kind are left out unless somebody asks for them: they are about
+    /// what only keepalived does, or about what is a matter of taste.
+    pub fn is_silent_unless_asked(self) -> bool {
+        matches!(
+            self,
+            Self::DigestOfChunks
+                | Self::LenientCheck
+                | Self::DeprecatedAddress
+                | Self::ParallelNotify
+                | Self::FirstCheckLate
+                | Self::DefaultAlerts
+        )
+    }
 }
 
 impl fmt::Display for Code {

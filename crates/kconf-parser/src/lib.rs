@@ -51,6 +51,7 @@
 //! | [`tree`] (`grammar.pest`) | text | words, statements, blocks; lost braces put back |
 //! | `reader` (`value`, [`keyword`], `suggest`) | tree | [`ast`], as written |
 //! | `resolve` | as written | [`config`], as meant |
+//! | [`lint`] | both | what is probably a mistake |
 //! | [`diagnostic`] (`report`), [`render`] | what is wrong | snippets, lines, JSON |
 //!
 //! # Design
@@ -72,6 +73,7 @@ mod expand;
 pub mod fuzzing;
 mod include;
 pub mod keyword;
+pub mod lint;
 pub mod loader;
 mod mapped;
 mod reader;
@@ -87,4 +89,5 @@ mod value;
 pub use analysis::{Analysis, Options, analyze};
 pub use config::Config;
 pub use diagnostic::{Code, Diagnostic, Severity};
+pub use lint::Rules;
 pub use loader::{DiskLoader, FileLoader, MemoryLoader};

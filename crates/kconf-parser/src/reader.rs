@@ -44,9 +44,12 @@ struct Reader<'r, 'a> {
 
 impl Reader<'_, '_> {
     fn block(&mut self, mut block: Block, statements: &[Statement]) -> Block {
+        block.settings.reserve_exact(statements.len().min(16));
         for statement in statements {
             self.statement(&mut block, statement);
         }
+        block.settings.shrink_to_fit();
+        block.blocks.shrink_to_fit();
         block
     }
 
@@ -126,7 +129,7 @@ impl Reader<'_, '_> {
                 let entries = entry::read(self.report, kind, keyword, body);
                 let value = match (name, entries) {
                     (Some(Value::Word(name)), Value::Entries(lines)) => {
-                        Some(Value::NamedEntries(name, lines))
+                        Some(Value::NamedEntries(Box::new((name, lines))))
                     }
                     (Some(_), entries) => Some(entries),
                     (None, _) => None,

@@ -262,6 +262,11 @@ impl SourceMap {
         &self.files
     }
 
+    /// What places call the files, in the same order.
+    pub(crate) fn file_ids(&self) -> impl Iterator<Item = FileId> {
+        (0..to_u32(self.files.len())).map(FileId)
+    }
+
     /// The file of a place; `None` only for a place of another map.
     pub fn file(&self, id: FileId) -> Option<&SourceFile> {
         self.files.get(id.0 as usize)

@@ -281,7 +281,7 @@ pub(crate) fn read(keyword: &'static Keyword, args: &mut Args<'_, '_>) -> Option
         Shape::Netmask => address::netmask(args).map(Value::Granularity),
         Shape::Digest => list::digest(args).map(Value::Digest),
         Shape::StatusCodes => list::status_codes(args).map(Value::StatusCodes),
-        Shape::LvsTimeouts => Some(Value::LvsTimeouts(list::lvs_timeouts(args))),
+        Shape::LvsTimeouts => Some(Value::LvsTimeouts(Box::new(list::lvs_timeouts(args)))),
         Shape::SyncDaemon => list::sync_daemon(args).map(|made| Value::SyncDaemon(Box::new(made))),
         Shape::Umask => number::umask(args).map(Value::Int),
         Shape::Service => service::target(args).map(Value::Target),

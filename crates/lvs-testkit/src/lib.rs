@@ -11,11 +11,13 @@
 //!
 //! # Modules
 //!
+//! - [`lab`]: hosts and networks under a real kernel with IPVS.
 //! - [`process`]: children that are ended, and waited for, when the test lets go of them.
 //! - [`manual`]: manual pages held against the help of their programs.
 //! - [`netns`]: network namespaces joined by cables.
 //! - [`nginx`]: a real nginx on loopback, with what a check needs to see.
 
+pub mod lab;
 pub mod manual;
 pub mod netns;
 pub mod nginx;

@@ -5,6 +5,7 @@ mod announce;
 mod codec;
 mod error;
 mod family;
+pub mod firewall;
 mod link;
 mod monitor;
 mod name;
@@ -18,6 +19,7 @@ mod scope;
 mod snapshot;
 pub mod sysctl;
 mod tunnel;
+pub mod vmac;
 mod vrrp_socket;
 
 pub use address::{Address, AddressEntry, AddressOptions, AddressState, Lifetime};

@@ -23,6 +23,9 @@ const CHUNK: usize = 64 * 1024;
 /// What the receive buffer shall hold: all answers of a batch, all events of a busy moment.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
+/// What the send buffer shall hold: a netfilter transaction with some ten thousand addresses.
+const SEND_BUFFER: usize = 8 << 20;
+
 /// How many requests go out in one write: their answers fit the smallest receive buffer.
 const BATCH: usize = 100;
 
@@ -355,6 +358,8 @@ pub(crate) fn open_socket(family: NlFamily, groups: Groups) -> Result<NlSocket, 
     if setsockopt(&borrow(&socket), sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     }
+    // Likewise; a transaction that does not fit is refused as too long.
+    let _ = setsockopt(&borrow(&socket), sockopt::SndBufForce, &SEND_BUFFER);
     Ok(socket)
 }
 

@@ -131,6 +131,11 @@ impl Rtnetlink {
         absent(self.netlink.request(link::delete(index)), &[libc::ENODEV])
     }
 
+    /// Makes an interface give itself no IPv6 link-local address when it is set up.
+    pub fn generate_no_addresses(&mut self, index: LinkIndex) -> Result<(), NetifError> {
+        self.netlink.request(link::no_generated_addresses(index))
+    }
+
     /// All IPv4 and IPv6 addresses of all interfaces.
     pub fn addresses(&mut self) -> Result<Vec<AddressEntry>, NetifError> {
         self.netlink.dump(&address::list(), AddressEntry::read)

@@ -280,7 +280,10 @@ fn tokio_can_wait_for_it() {
         .enable_all()
         .build();
     runtime.unwrap().block_on(async {
-        let mut monitor = tokio::io::unix::AsyncFd::register(monitor).unwrap();
+        #[allow(unsafe_code)]
+        // SAFETY: a monitor has one and the same descriptor as long as it lives.
+        let monitor = unsafe { tokio::io::unix::AsyncFd::register(monitor) };
+        let mut monitor = monitor.unwrap();
         let found = async {
             loop {
                 let mut ready = monitor.readable_mut().await.unwrap();

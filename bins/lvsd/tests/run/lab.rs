@@ -50,26 +50,12 @@ impl Lab {
 
     /// The same with more flags.
     pub(crate) fn start_with(configuration: &str, flags: &[&str]) -> Self {
-        let command = Command::new(env!("CARGO_BIN_EXE_lvsd"));
-        Self::launch(command, "userspace", configuration, flags)
-    }
-
-    /// A director in a network namespace of its own, on the kernel's IPVS.
-    pub(crate) fn start_on_kernel(configuration: &str) -> Self {
-        // The kernel takes only destinations that it has a route to.
-        let script = "ip link set lo up && ip addr add 10.0.1.254/24 dev lo && exec \"$0\" \"$@\"";
-        let mut command = Command::new("unshare");
-        command.args(["--net", "sh", "-c", script, env!("CARGO_BIN_EXE_lvsd")]);
-        Self::launch(command, "kernel", configuration, &[])
-    }
-
-    fn launch(mut command: Command, dataplane: &str, configuration: &str, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = folder.path().join("keepalived.conf");
         std::fs::write(&path, configuration).expect("the folder is writable");
         let mut lvsd = Process::start(
-            command
-                .args(["-n", "-l", "-G", "--dataplane", dataplane, "-f"])
+            Command::new(env!("CARGO_BIN_EXE_lvsd"))
+                .args(["-n", "-l", "-G", "--dataplane", "userspace", "-f"])
                 .arg(&path)
                 .arg("--run-dir")
                 .arg(folder.path().join("run"))

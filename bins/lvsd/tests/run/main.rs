@@ -6,7 +6,6 @@ mod load;
 
 mod dying;
 mod failing;
-mod kernel;
 mod meddling;
 mod reloading;
 mod serving;

@@ -27,6 +27,8 @@ pub(super) fn checks(
             checks.push(check(context, [block, server, service], address, kind));
         }
     }
+    // One check is the rule, and checks are large.
+    checks.shrink_to_fit();
     checks
 }
 
@@ -201,6 +203,7 @@ fn http(context: &mut Context<'_, '_>, levels: [&Block; 3]) -> Option<HttpCheck>
             tls_compliant: url.bool("tls_compliant").unwrap_or(tls_compliant),
         });
     }
+    urls.shrink_to_fit();
     if urls.is_empty() {
         // Of a misspelt word enough has been said.
         let misspelt = |url: &Block| url.misspelt.contains(&"path");
@@ -226,7 +229,7 @@ fn http(context: &mut Context<'_, '_>, levels: [&Block; 3]) -> Option<HttpCheck>
 
 /// All lines of status codes together; 200 to 299 without any.
 fn status(url: &Block) -> Vec<StatusRange> {
-    let mut ranges = Vec::new();
+    let mut ranges = Vec::with_capacity(1);
     for setting in url.all("status_code") {
         if let Some(Value::StatusCodes(codes)) = &setting.value {
             ranges.extend_from_slice(codes);

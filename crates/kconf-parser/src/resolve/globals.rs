@@ -64,7 +64,7 @@ pub(super) fn globals(root: &Block, report: &Report<'_>) -> Resolved {
             .max(Duration::from_secs(1)),
         checker_log_all_failures: on("checker_log_all_failures"),
         lvs_timeouts: match block.value("lvs_timeouts") {
-            Some(Value::LvsTimeouts(timeouts)) => *timeouts,
+            Some(Value::LvsTimeouts(timeouts)) => **timeouts,
             _ => usual.lvs_timeouts,
         },
         lvs_flush: flag("lvs_flush"),

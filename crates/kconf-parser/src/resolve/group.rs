@@ -59,9 +59,10 @@ pub(super) fn family(address: IpAddr) -> Family {
 pub(super) fn groups(root: &Block, report: &mut Report<'_>) -> HashMap<String, Group> {
     let mut groups: HashMap<String, Group> = HashMap::new();
     for setting in root.all("virtual_server_group") {
-        let Some(Value::NamedEntries(name, lines)) = &setting.value else {
+        let Some(Value::NamedEntries(entries)) = &setting.value else {
             continue;
         };
+        let (name, lines) = &**entries;
         let text = name.value(report.text()).into_owned();
         if let Some(first) = groups.get(&text) {
             let message = format!("a group `{text}` is defined a second time and left out");

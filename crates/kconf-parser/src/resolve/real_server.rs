@@ -85,6 +85,7 @@ pub(super) fn real_servers(
         seen.insert(made.address, server.head);
         servers.push(made);
     }
+    servers.shrink_to_fit();
     servers
 }
 

@@ -231,12 +231,14 @@ impl Builder<'_> {
         let Some(Frame {
             mut statement,
             open,
-            statements,
+            mut statements,
             ..
         }) = self.frames.pop()
         else {
             return false;
         };
+        // Most blocks are small: room for more would be half of the tree.
+        statements.shrink_to_fit();
         statement.block = Some(Block {
             open,
             close,

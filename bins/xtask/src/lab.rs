@@ -1,0 +1,278 @@
+//! The lab: tests that run as root under a kernel of their own, which has IPVS.
+//!
+//! Lab tests are the tests of targets whose name begins with `lab`. They are built like all others
+//! and started inside a user-mode kernel (Debian's package `user-mode-linux`), a process that boots
+//! in a few seconds and shares the files of this machine. One boot serves all; after a crash the
+//! next one goes on with what is left.
+//!
+//! - `job`: what is to be run inside, and what the inside tells.
+//! - `kernel`: the kernel as a child process.
+//! - `inside`: the first process in it.
+
+mod inside;
+mod job;
+mod kernel;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::Deserialize;
+
+use crate::{packages, step};
+
+pub(crate) use inside::run as run_inside;
+pub(crate) use job::{End, Job};
+pub(crate) use kernel::{Boot, obstacle};
+
+/// Says to tests that they are inside; see `lvs_testkit::lab`.
+const INSIDE: &str = "LVSKIT_LAB";
+
+/// Asks a test for a shell before it takes its network down; see `lvs_testkit::lab`.
+const KEEP: &str = "LVSKIT_LAB_KEEP";
+
+/// How long the tests of one target may take.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// How long a shell may be used.
+const KEEP_LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// Flags of `cargo xtask lab`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Only tests whose name contains this (default: all)
+    filter: Option<String>,
+    /// List the tests and run none
+    #[arg(long, conflicts_with = "keep")]
+    list: bool,
+    /// Run the one test that FILTER names, and give a shell in its network before that goes
+    ///
+    /// The shell is inside the kernel, as root. `ip netns` lists the hosts of the scenario,
+    /// `ip netns exec HOST COMMAND` runs a command in one. Leave it with `exit`.
+    #[arg(long, requires = "filter")]
+    keep: bool,
+}
+
+/// The tests of a target, built.
+struct Target {
+    name: String,
+    program: PathBuf,
+    folder: PathBuf,
+    tests: Vec<String>,
+}
+
+/// Runs `cargo xtask lab`; whether all tests passed.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    packages::provide(packages::FOR_TESTS)?;
+    let targets = targets(options.filter.as_deref())?;
+    if options.list {
+        for target in &targets {
+            for test in &target.tests {
+                println!("{}: {test}", target.name);
+            }
+        }
+        return Ok(true);
+    }
+    let count: usize = targets.iter().map(|target| target.tests.len()).sum();
+    match (&options.filter, count) {
+        (Some(filter), 0) => bail!("no lab test's name contains {filter:?}; see --list"),
+        (Some(filter), 2..) if options.keep => {
+            bail!("{count} lab tests' names contain {filter:?}; --keep needs one; see --list")
+        }
+        _ => {}
+    }
+    if let Some(obstacle) = obstacle() {
+        bail!("the lab cannot run here: {obstacle}");
+    }
+    run_targets(&targets, options.keep, &[], &mut |_| {})
+}
+
+/// Runs all lab tests, as a step of `cargo xtask test`: each line goes to `see` too. Whether they
+/// passed.
+pub(crate) fn run_all(environment: &[(String, String)], see: &mut dyn FnMut(&str)) -> Result<bool> {
+    run_targets(&targets(None)?, false, environment, see)
+}
+
+fn run_targets(
+    targets: &[Target],
+    keep: bool,
+    environment: &[(String, String)],
+    see: &mut dyn FnMut(&str),
+) -> Result<bool> {
+    let library = library()?;
+    let boot = Boot {
+        library: &library,
+        core: None,
+        interactive: keep,
+    };
+    let mut jobs: Vec<Job> = targets.iter().map(|target| target.job(keep)).collect();
+    for job in &mut jobs {
+        job.environment.extend_from_slice(environment);
+    }
+    let mut failed = Vec::new();
+    let mut rest = jobs.as_slice();
+    while !rest.is_empty() {
+        let outcome = boot.run(rest, |line| {
+            println!("{line}");
+            see(line);
+        })?;
+        let (done, left) = rest.split_at(outcome.ends.len().min(rest.len()));
+        rest = left;
+        for (job, end) in done.iter().zip(&outcome.ends) {
+            match end {
+                End::Status(0) => {}
+                End::Status(_) => failed.push(job.name.clone()),
+                End::Signal(signal) => failed.push(format!("{} (signal {signal})", job.name)),
+                End::TimedOut => failed.push(format!("{} (after {:?})", job.name, job.limit)),
+            }
+        }
+        if let Some(last_words) = outcome.crash {
+            println!("the lab's kernel died; the last lines of its console:\n{last_words}");
+            let Some((during, left)) = rest.split_first() else {
+                failed.push("the end of the lab".to_owned());
+                break;
+            };
+            failed.push(format!("{} (the kernel died)", during.name));
+            rest = left;
+        }
+    }
+    for name in &failed {
+        println!("FAILED in the lab: {name}");
+    }
+    Ok(failed.is_empty())
+}
+
+impl Target {
+    fn job(&self, keep: bool) -> Job {
+        let mut arguments = vec!["--test-threads=1".to_owned(), "--exact".to_owned()];
+        arguments.extend(self.tests.iter().cloned());
+        let mut environment = inherited();
+        environment.push((INSIDE.to_owned(), "inside".to_owned()));
+        environment.push(("TMPDIR".to_owned(), "/run/tmp".to_owned()));
+        if keep {
+            environment.push((KEEP.to_owned(), terminal_size()));
+        }
+        Job {
+            name: self.name.clone(),
+            program: self.program.clone(),
+            arguments,
+            folder: self.folder.clone(),
+            environment,
+            limit: if keep { KEEP_LIMIT } else { LIMIT },
+        }
+    }
+}
+
+/// Rows and columns of our terminal, for that inside; 24 and 80 where there is none.
+fn terminal_size() -> String {
+    let asked = Command::new("stty")
+        .arg("size")
+        .stdin(Stdio::inherit())
+        .output();
+    let answer = asked.map_or_else(|_| Vec::new(), |output| output.stdout);
+    let words = String::from_utf8_lossy(&answer).trim().to_owned();
+    if words.is_empty() {
+        "24 80".to_owned()
+    } else {
+        words
+    }
+}
+
+/// Our environment, but for what tells programs how to be built and loaded.
+fn inherited() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| !name.starts_with("CARGO") && !name.starts_with("LD_"))
+        .collect()
+}
+
+/// Builds the lab's targets and asks each for its tests that match. Targets without are left out.
+fn targets(filter: Option<&str>) -> Result<Vec<Target>> {
+    let mut targets = Vec::new();
+    for artifact in build(&[
+        "test",
+        "--no-run",
+        "--workspace",
+        "--exclude",
+        "fuzz",
+        "--test",
+        "lab*",
+    ])? {
+        let Some(program) = artifact.executable else {
+            continue;
+        };
+        if artifact.target.kind != ["test"] {
+            continue;
+        }
+        let folder = artifact
+            .manifest_path
+            .parent()
+            .unwrap_or_else(|| Path::new("/"))
+            .to_owned();
+        let package = folder.file_name().unwrap_or_default().to_string_lossy();
+        let listed = Command::new(&program)
+            .args(["--list", "--format=terse"])
+            .args(filter)
+            .output()
+            .with_context(|| format!("cannot run {}", program.display()))?;
+        let listed = String::from_utf8_lossy(&listed.stdout);
+        let tests = listed
+            .lines()
+            .filter_map(|line| line.strip_suffix(": test"));
+        let target = Target {
+            name: format!("{package}/{}", artifact.target.name),
+            tests: tests.map(str::to_owned).collect(),
+            program,
+            folder,
+        };
+        if !target.tests.is_empty() {
+            targets.push(target);
+        }
+    }
+    targets.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(targets)
+}
+
+/// Builds the library that the kernel needs on large processors.
+pub(crate) fn library() -> Result<PathBuf> {
+    let built = build(&["build", "-p", "uml-xstate"])?;
+    let mut files = built.into_iter().flat_map(|artifact| artifact.filenames);
+    files
+        .find(|file| file.extension().is_some_and(|extension| extension == "so"))
+        .context("cargo built no library uml-xstate")
+}
+
+/// A line of cargo's messages, if it is about something built.
+#[derive(Deserialize)]
+struct Artifact {
+    target: ArtifactTarget,
+    manifest_path: PathBuf,
+    executable: Option<PathBuf>,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct ArtifactTarget {
+    name: String,
+    kind: Vec<String>,
+}
+
+/// Runs cargo and reads what it has built, fresh or anew.
+fn build(arguments: &[&str]) -> Result<Vec<Artifact>> {
+    let output = step::cargo(arguments)
+        .args(["--locked", "--message-format=json-render-diagnostics"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("cargo {} failed", arguments.join(" "));
+    }
+    let lines = String::from_utf8(output.stdout).context("cargo speaks UTF-8")?;
+    let artifacts = lines
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    Ok(artifacts.collect())
+}

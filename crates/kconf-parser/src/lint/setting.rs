@@ -1,0 +1,164 @@
+//! Rules about single settings, whatever the block.
+
+use std::collections::HashMap;
+
+use crate::ast::{Block, Value};
+use crate::diagnostic::Code;
+use crate::keyword::{BlockKind, Shape};
+
+use super::{Lint, place_of};
+
+/// Keywords that may stand in a block several times: each adds something.
+const ADDING: &[&str] = &["status_code", "key", "process"];
+
+/// Keywords without effect in lvskit, by block.
+const WITHOUT_EFFECT: &[(BlockKind, &[&str])] = &[
+    (
+        BlockKind::GlobalDefs,
+        &[
+            "process_names",
+            "process_name",
+            "vrrp_process_name",
+            "checker_process_name",
+            "bfd_process_name",
+            "bfd_priority",
+            "bfd_no_swap",
+            "bfd_rt_priority",
+            "bfd_cpu_affinity",
+            "bfd_rlimit_rttime",
+            "snmp_socket",
+            "enable_traps",
+            "enable_snmp_vrrp",
+            "enable_snmp_checker",
+            "enable_snmp_rfc",
+            "enable_snmp_rfcv2",
+            "enable_snmp_rfcv3",
+            "snmp_vs_stats_update_interval",
+            "snmp_rs_stats_update_interval",
+            "enable_dbus",
+            "dbus_service_name",
+            "dbus_no_interface_name",
+            "process_monitor_rcv_bufs",
+            "process_monitor_rcv_bufs_force",
+            "lvs_netlink_cmd_rcv_bufs",
+            "lvs_netlink_cmd_rcv_bufs_force",
+            "lvs_netlink_monitor_rcv_bufs",
+            "lvs_netlink_monitor_rcv_bufs_force",
+            "nftables_ipvs",
+            "nftables_ipvs_priority",
+            "nftables_ipvs_start_fwmark",
+            "config_save_dir",
+            "tmp_config_directory",
+            "reload_time_file",
+            "reload_repeat",
+            "reload_file",
+            "stats_dump_file",
+            "json_dump_file",
+            "iproute_usr_dir",
+            "iproute_etc_dir",
+        ],
+    ),
+    (BlockKind::VrrpInstance, &["debug", "linkbeat_use_polling"]),
+    (
+        BlockKind::Root,
+        &["namespace_with_ipsets", "linkbeat_use_polling"],
+    ),
+    (BlockKind::VirtualServer, &["snmp_name"]),
+    (BlockKind::RealServer, &["snmp_name"]),
+    (BlockKind::HttpUrl, &["regex_stack"]),
+    (BlockKind::SslUrl, &["regex_stack"]),
+];
+
+pub(super) fn rules(lint: &mut Lint<'_, '_>) {
+    let root = lint.root;
+    block(lint, root);
+}
+
+fn block(lint: &mut Lint<'_, '_>, block_: &Block) {
+    repeated(lint, block_);
+    single_quotes(lint, block_);
+    without_effect(lint, block_);
+    swapped_switch(lint, block_);
+    for inner in &block_.blocks {
+        block(lint, inner);
+    }
+}
+
+/// Of two lines with one keyword the last one counts, silently.
+fn repeated(lint: &mut Lint<'_, '_>, block: &Block) {
+    // Most blocks are small, and most keywords stand there once.
+    if block.settings.len() < 2 {
+        return;
+    }
+    let mut seen = HashMap::with_capacity(block.settings.len());
+    for setting in &block.settings {
+        let scalar = match setting.keyword.shape {
+            Shape::Flag | Shape::Script | Shape::OptScript => false,
+            shape => !shape.has_block(),
+        };
+        // Of these the first one counts, or it is reported where it is resolved.
+        let elsewhere = matches!(setting.keyword.name, "state" | "file" | "weight")
+            && matches!(
+                block.kind,
+                BlockKind::VrrpInstance | BlockKind::TrackFile | BlockKind::VrrpScript
+            );
+        if !scalar || elsewhere || ADDING.contains(&setting.keyword.name) {
+            continue;
+        }
+        let Some(first) = seen.insert(setting.keyword.name, setting.span) else {
+            continue;
+        };
+        let name = setting.keyword.name;
+        let message = format!("`{name}` is set again: this line counts, the one above does not");
+        let other = (first, "without effect");
+        let help = "delete one of the two lines";
+        lint.warn_with(Code::Overridden, setting.span, message, other, help);
+    }
+}
+
+/// Single quotes are ordinary letters to most keywords.
+fn single_quotes(lint: &mut Lint<'_, '_>, block: &Block) {
+    for setting in &block.settings {
+        let word = match &setting.value {
+            Some(Value::Word(word)) => *word,
+            Some(Value::HostPort(word, _) | Value::Fifo(word, _)) => *word,
+            _ => continue,
+        };
+        let text = lint.slice(word);
+        if !word.quoted && text.starts_with('\'') {
+            let message = format!("the value is `{text}`: single quotes do not quote here");
+            lint.warn(
+                Code::SingleQuotes,
+                word.outer(),
+                message,
+                "write double quotes, or none",
+            );
+        }
+    }
+}
+
+fn without_effect(lint: &mut Lint<'_, '_>, block: &Block) {
+    let Some((_, names)) = WITHOUT_EFFECT.iter().find(|(kind, _)| *kind == block.kind) else {
+        return;
+    };
+    for setting in &block.settings {
+        if names.contains(&setting.keyword.name) {
+            let message = format!(
+                "`{}` is accepted, without effect in lvskit",
+                setting.keyword.name
+            );
+            let help = "it may stay for keepalived's sake";
+            lint.warn(Code::NoEffectYet, setting.place, message, help);
+        }
+    }
+}
+
+/// Switches that keepalived turns on whatever follows.
+fn swapped_switch(lint: &mut Lint<'_, '_>, block: &Block) {
+    if block.kind == BlockKind::VrrpInstance && block.bool("skip_check_adv_addr") == Some(false) {
+        let message = "keepalived turns `skip_check_adv_addr` on here, whatever follows it";
+        let help = "to have it off with keepalived, too, delete the line";
+        let span = place_of(block, "skip_check_adv_addr");
+        lint.warn(Code::SwitchedOnByOff, span, message, help);
+    }
+}
