@@ -6,6 +6,8 @@ mod codec;
 mod error;
 mod family;
 pub mod firewall;
+#[doc(hidden)]
+pub mod fuzzing;
 mod link;
 mod monitor;
 mod name;
@@ -17,6 +19,7 @@ mod rtnetlink;
 mod rule;
 mod scope;
 mod snapshot;
+mod source;
 pub mod sysctl;
 mod tunnel;
 pub mod vmac;
@@ -39,6 +42,7 @@ pub use rtnetlink::{Ensured, Rtnetlink};
 pub use rule::{Rule, RuleAction};
 pub use scope::Scope;
 pub use snapshot::{Event, Snapshot};
+pub use source::source_address;
 pub use tunnel::Tunnel;
 pub use vrrp_socket::{
     Outgoing, Payload, RECEIVE_SIZE, Received, VRRP_GROUP_V4, VRRP_GROUP_V6, VrrpSocket,

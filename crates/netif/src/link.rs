@@ -112,8 +112,9 @@ impl Link {
                 kind: Ifla::Ifname.into(),
             });
         }
-        // A veth names its peer, a tunnel itself; neither stands on it.
-        if lower_is_elsewhere || link.lower == Some(link.index) {
+        // A veth names its peer, a tunnel perhaps itself; neither stands on it.
+        let is_veth = link.kind.as_deref() == Some("veth");
+        if lower_is_elsewhere || is_veth || link.lower == Some(link.index) {
             link.lower = None;
         }
         Ok(Some(link))

@@ -38,6 +38,7 @@ fn links_are_listed_and_found() {
     let eth0 = rtnetlink.find_link("eth0").unwrap().unwrap();
     assert_eq!(eth0.index, index);
     assert_eq!(eth0.kind.as_deref(), Some("veth"));
+    assert_eq!(eth0.lower, None, "a peer is not below");
     assert!(eth0.mac.is_some() && eth0.needs_neighbours());
     assert_eq!(rtnetlink.link(index).unwrap(), Some(eth0));
     assert_eq!(rtnetlink.find_link("eth1").unwrap(), None);

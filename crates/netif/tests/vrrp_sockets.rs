@@ -5,9 +5,10 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use lvs_testkit::netns::{self, Namespace};
+use netif::vmac::VmacConfig;
 use netif::{
-    Family, FrameSocket, LinkIndex, Outgoing, Payload, RECEIVE_SIZE, Rtnetlink, VrrpSocket,
-    VrrpSocketConfig,
+    Family, FrameSocket, LinkIndex, MacAddress, Outgoing, Payload, RECEIVE_SIZE, Rtnetlink,
+    VrrpSocket, VrrpSocketConfig,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -457,4 +458,36 @@ fn frames_teach_the_neighbours() {
     left.ip("link del eth0");
     let gone = socket.send(link, &frame).unwrap_err();
     assert_eq!(gone.raw_os_error(), Some(libc::ENXIO));
+}
+
+#[test]
+fn through_a_virtual_mac() {
+    let Some([left, right]) = netns::hosts() else {
+        return;
+    };
+    // A bridge at the far end remembers who sent.
+    right.ip("link add br0 type bridge mcast_snooping 0");
+    right.ip("link set br0 up");
+    netns::cable(&left, "eth0", &right, "port");
+    right.ip("link set port master br0");
+    wait_for_carrier(&right, "br0");
+    for (family, source) in SOURCES {
+        let config = VmacConfig {
+            name: format!("vrrp.{}", family.number()).parse().unwrap(),
+            base: index(&left, "eth0"),
+            mac: MacAddress::of_virtual_router(family, 5),
+            family,
+        };
+        let mut rtnetlink = left.run(|| Rtnetlink::open().unwrap());
+        left.run(|| rtnetlink.ensure_vmac(&config).unwrap());
+        let sender = open(&left, family, config.name.as_str());
+        let receiver = open(&right, family, "br0");
+        send(&sender, source, b"from a virtual router");
+        let heard = hear(&receiver);
+        assert_eq!(heard.source, source.parse::<IpAddr>().unwrap());
+        let learnt = right.command("bridge", "fdb show dev port");
+        assert!(learnt.contains(&config.mac.to_string()), "{learnt}");
+        send(&receiver, source, b"to a virtual router");
+        assert_eq!(hear(&sender).payload, b"to a virtual router");
+    }
 }
