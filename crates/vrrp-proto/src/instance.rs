@@ -89,6 +89,8 @@ pub struct Instance {
     reason: Reason,
     interface: Option<InterfaceState>,
     source: Option<IpAddr>,
+    /// The last source address, for a last word when there is none any more.
+    last_source: Option<IpAddr>,
     trackers: Trackers,
     effective: Priority,
     /// Interval of the Master: learnt in version 3, else ours.
@@ -147,6 +149,7 @@ impl Instance {
             reason: Reason::Started,
             interface: None,
             source: None,
+            last_source: None,
             trackers: Trackers::new(config.trackers.clone()),
             effective: config.priority,
             master_interval: config.advert_interval.as_duration(),
@@ -157,12 +160,12 @@ impl Instance {
             doubt: Doubt::default(),
             checksum_seen: config.checksum,
             limits: Limits::default(),
-            sender: Sender::new(&config),
+            sender: Sender::new(&config, now),
             statistics: Statistics::default(),
             outputs: VecDeque::new(),
             config,
         };
-        instance.source = instance.choose_source();
+        instance.find_source();
         Ok(instance)
     }
 
@@ -193,7 +196,7 @@ impl Instance {
     pub fn handle_interface(&mut self, now: Time, state: &InterfaceState) {
         let now = self.advance(now);
         self.interface = Some(state.clone());
-        self.source = self.choose_source();
+        self.find_source();
         self.installs = Installs::default();
         self.settle(now);
     }
@@ -263,7 +266,7 @@ impl Instance {
         }
         self.sender.reconfigure(&self.config);
         self.trackers.reconfigure(self.config.trackers.clone());
-        self.source = self.choose_source();
+        self.find_source();
         self.installs = Installs::default();
         self.checksum_seen = self.config.checksum;
         self.settle(now);
@@ -480,6 +483,11 @@ impl Instance {
             group: self.group.clone()?,
             member: self.group_fault.clone()?,
         })
+    }
+
+    fn find_source(&mut self) {
+        self.source = self.choose_source();
+        self.last_source = self.source.or(self.last_source);
     }
 
     /// The configured source, else the first fit address of the interface.

@@ -79,6 +79,7 @@
 //! | [`types`], [`time`] | values with ranges; moments |
 
 pub mod config;
+pub mod fuzzing;
 pub mod input;
 pub mod instance;
 mod pacing;

@@ -6,6 +6,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::config::Authentication;
 use crate::rejected::Rejected;
+use crate::time::Time;
 use crate::wire::ah;
 use crate::wire::ip::Carried;
 use crate::wire::v2::AuthType;
@@ -13,20 +14,33 @@ use crate::wire::v2::AuthType;
 /// Senders whose sequence numbers are remembered. All of them know the key.
 const MOST_SENDERS: usize = 32;
 
+/// More time than an instance takes for a packet, in the long run; 2^32 of it are 8 years.
+const TICK_MS: u32 = 62;
+
 /// The sequence numbers of the IP authentication header.
 ///
 /// # Design
 ///
 /// Each sender's numbers must grow, so a packet that was recorded cannot be used again. Our own go
 /// on from the greatest that was seen of anybody: a keepalived peer compares with the last number
-/// of the virtual router, whoever sent it.
-#[derive(Clone, Debug, Default)]
+/// of the virtual router, whoever sent it. They begin at a number that grows with the driver's
+/// clock, so that a process that was started again is not taken for a recording of the one before.
+#[derive(Clone, Debug)]
 pub(super) struct Sequences {
     greatest: u32,
     senders: Vec<(IpAddr, u32)>,
 }
 
 impl Sequences {
+    /// The numbers of an instance that is made now.
+    pub(super) fn new(now: Time) -> Self {
+        let ticks = now.since_epoch().as_millis() / u128::from(TICK_MS);
+        Self {
+            greatest: u32::try_from(ticks).unwrap_or(0),
+            senders: Vec::new(),
+        }
+    }
+
     /// The number of the next packet that we send.
     pub(super) fn next(&mut self) -> u32 {
         self.greatest = self.greatest.wrapping_add(1).max(1);
@@ -108,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_number_counts_once_and_ours_go_on_from_the_greatest() {
-        let mut sequences = Sequences::default();
+        let mut sequences = Sequences::new(Time::ZERO);
         let [a, b] = [1, 2].map(|last| IpAddr::from([10, 0, 0, last]));
         assert_eq!(sequences.next(), 1);
         assert!(sequences.accept(a, 7));
@@ -120,8 +134,15 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_was_started_again_goes_on_above_its_old_numbers() {
+        let mut before = Sequences::new(Time::from_secs(100));
+        let last = (0..600).map(|_| before.next()).last().unwrap(); // ten minutes, one a second
+        assert!(Sequences::new(Time::from_secs(700)).next() > last);
+    }
+
+    #[test]
     fn two_masters_that_send_the_same_number_still_hear_each_other() {
-        let mut sequences = Sequences::default();
+        let mut sequences = Sequences::new(Time::ZERO);
         let other = IpAddr::from([10, 0, 0, 1]);
         let ours = sequences.next();
         assert!(sequences.accept(other, ours));
@@ -129,7 +150,7 @@ mod tests {
 
     #[test]
     fn memory_of_senders_is_bounded() {
-        let mut sequences = Sequences::default();
+        let mut sequences = Sequences::new(Time::ZERO);
         for last in 0..=255 {
             assert!(sequences.accept([10, 0, 0, last].into(), 1));
         }

@@ -121,32 +121,37 @@ impl Instance {
             let clash = advertisement.addresses == Addresses::Disjoint;
             self.hear_rival(now, address, clash.then_some(Suspicion::VridClash));
             let ours = self.effective;
-            if self.announce_over(now) {
+            if self.is_over_due(now) {
                 self.event(Event::LowerPriorityHeard { rival, ours });
             }
+            self.announce_over(now);
         }
         if self.config.answer_lower {
             self.advertise_again();
         }
     }
 
-    /// Announces the addresses because another Master did; once in an interval. Whether it was time.
-    fn announce_over(&mut self, now: Time) -> bool {
+    /// Whether an interval has passed since the addresses were announced over another Master.
+    fn is_over_due(&self, now: Time) -> bool {
+        matches!(&self.phase, Phase::Master(it) if it.lower_quiet_until <= now)
+    }
+
+    /// Announces the addresses because another Master did; once in an interval.
+    fn announce_over(&mut self, now: Time) {
         let interval = self.own_interval();
         let announce = self.config.announce;
-        let Some(master) = self.holding() else {
-            return false;
-        };
-        if now < master.lower_quiet_until {
-            return false;
+        if !self.is_over_due(now) {
+            return;
         }
+        let Some(master) = self.holding() else {
+            return;
+        };
         master.lower_quiet_until = now + interval;
         if announce.lower_repeat > 0 {
             let delay = announce.lower_delay;
             master.lower_second_at = (!delay.is_zero()).then(|| now + delay);
             self.announce_all(announce.lower_repeat);
         }
-        true
     }
 
     /// A member of the sync group has heard an advertisement of lower priority.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::auth::{self, Sequences};
 use super::output::Transmit;
 use crate::config::{Authentication, Delivery, InstanceConfig};
+use crate::time::Time;
 use crate::types::Version;
 use crate::wire::ip::{IPV4_HEADER_LEN, Ipv4Repr};
 use crate::wire::{AdvertisedPriority, HOP_LIMIT, PROTOCOL_AH, PROTOCOL_VRRP, ah, v2, v3};
@@ -24,10 +25,10 @@ enum Advert {
 }
 
 impl Sender {
-    pub(super) fn new(config: &InstanceConfig) -> Self {
+    pub(super) fn new(config: &InstanceConfig, now: Time) -> Self {
         Self {
             advert: Advert::of(config),
-            sequences: Sequences::default(),
+            sequences: Sequences::new(now),
             identification: 0,
         }
     }

@@ -77,13 +77,14 @@ impl Instance {
 
     /// Leaves the protocol: a stop, or another virtual router.
     pub(super) fn leave(&mut self, now: Time, reason: Reason) {
-        if let Phase::Master(_) = self.phase {
-            self.release(Some(AdvertisedPriority::Resign));
+        match &self.phase {
+            Phase::Initialize(initialize) if initialize.stopped => return,
+            // What a process that died has left would stay for ever.
+            Phase::Initialize(_) => self.remove_all(),
+            Phase::Master(_) => self.release(Some(AdvertisedPriority::Resign)),
+            Phase::Backup(_) | Phase::Fault(_) => {}
         }
-        let stopped = matches!(&self.phase, Phase::Initialize(it) if it.stopped);
-        if !stopped {
-            self.enter(now, Phase::Initialize(super::Initialize::default()), reason);
-        }
+        self.enter(now, Phase::Initialize(super::Initialize::default()), reason);
     }
 
     /// Becomes Master. The order of the outputs is that of RFC 9568 section 6.4.1 and 6.4.2.
@@ -206,9 +207,9 @@ impl Instance {
         }));
     }
 
-    /// Sends an advertisement.
+    /// Sends an advertisement. One that has just lost its address still resigns by it.
     pub(super) fn advertise(&mut self, priority: AdvertisedPriority) {
-        let Some(source) = self.source else {
+        let Some(source) = self.source.or(self.last_source) else {
             return;
         };
         for packet in self.sender.advertise(&self.config, source, priority) {
@@ -220,11 +221,13 @@ impl Instance {
         }
     }
 
-    /// Announces each address so many times, all of them in turn.
+    /// Announces each address so many times, all of them in turn; not those that are missing.
     pub(super) fn announce_all(&mut self, repeat: u32) {
-        let addresses = std::mem::take(&mut self.config.addresses);
+        let mut addresses = self.config.addresses.clone();
+        if let Phase::Master(master) = &self.phase {
+            addresses.retain(|it| !master.missing.contains(it));
+        }
         self.announce_some(&addresses, repeat);
-        self.config.addresses = addresses;
     }
 
     pub(super) fn announce_some(
