@@ -122,6 +122,7 @@ fn serve(
         },
         config: Arc::new(start.config),
         listener: None,
+        driver: nix::unistd::gettid().as_raw(),
         masters: BTreeSet::new(),
         recording,
     };

@@ -1,6 +1,6 @@
 //! SIGHUP: everything is read and checked before anything changes.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use kconf_parser::Config;
 use kconf_parser::Severity;
@@ -11,6 +11,7 @@ use crate::config::{Loaded, needs_restart};
 use crate::message::{ToChecker, ToVrrp};
 use crate::role::Role;
 use crate::status::{ReloadStatus, VrrpStatus, unix_ms};
+use crate::wiring;
 
 /// How many problems of one configuration are logged, and kept for status.
 const MAX_LOGGED: usize = 200;
@@ -35,8 +36,19 @@ impl Parent {
             .take(MAX_LOGGED)
             .map(|problem| format!("{}: {}", problem.severity, problem.text))
             .collect();
+        // What the machine of the virtual routers would refuse is refused before anything changes.
+        let (_, unsound) = wiring::vrrp::vrrp(&loaded.config.vrrp, Duration::ZERO);
+        for problem in &unsound {
+            error!("{problem}");
+        }
+        let is_unsound = !unsound.is_empty();
+        problems.extend(
+            unsound
+                .into_iter()
+                .map(|problem| format!("error: {problem}")),
+        );
         let refused = needs_restart(&self.config, &loaded.config);
-        let status = if loaded.has_errors() {
+        let status = if loaded.has_errors() || is_unsound {
             error!("New config failed validation, the old configuration goes on");
             applied(false, problems)
         } else if !refused.is_empty() {

@@ -14,6 +14,7 @@ use kconf_parser::Config;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{error, info, warn};
 use vrrp_proto::{Name, Output, Record, RouterOutput, State};
@@ -22,7 +23,7 @@ use super::mailbox::Mailbox;
 use super::news::News;
 use super::order::Order;
 use super::seam::Notice;
-use super::{clock, narrate, report};
+use super::{clock, narrate, realtime, report};
 use crate::ipc;
 use crate::message::{FromVrrp, ToVrrp};
 use crate::wiring;
@@ -38,6 +39,8 @@ pub(super) struct Aide {
     pub(super) config: Arc<Config>,
     /// Who is to hear of what scripts, pipes and mail are for.
     pub(super) listener: Option<UnboundedSender<Notice>>,
+    /// The driver's thread.
+    pub(super) driver: i32,
     pub(super) masters: BTreeSet<Name>,
     pub(super) recording: Option<File>,
 }
@@ -48,6 +51,8 @@ impl Aide {
         let (heard, mut messages) = unbounded_channel();
         tokio::spawn(listen(reader, heard));
         self.configure();
+        let limit = SignalKind::from_raw(libc::SIGXCPU);
+        let mut overrun = signal(limit).ok();
         loop {
             tokio::select! {
                 // What happened first is told first.
@@ -57,6 +62,10 @@ impl Aide {
                     Some(news) => self.handle(news).await,
                 },
                 message = messages.recv() => self.obey(message),
+                Some(()) = next(&mut overrun) => {
+                    warn!("The VRRP process ran too long without a pause, it is an ordinary one now");
+                    realtime::give_up(self.driver);
+                }
             }
         }
         self.notify(Notice::Stopping);
@@ -102,6 +111,7 @@ impl Aide {
                 }
             }
             News::Did(did) => narrate::did(&did),
+            News::Remark(text) => info!("{text}"),
             News::Warning(text) => warn!("{text}"),
             News::Status(number, survey) => {
                 let vrrp = report::status(&survey, &self.config.vrrp, SystemTime::now());
@@ -170,6 +180,13 @@ pub(super) async fn open_recording(path: &Path) -> Option<File> {
             error!("Unable to record to {} - {error}", path.display());
             None
         }
+    }
+}
+
+async fn next(signal: &mut Option<Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -176,13 +176,22 @@ impl Driver {
         self.buffer = buffer;
     }
 
+    /// Hears all that has happened, what follows from our own doing included.
     fn hear_kernel(&mut self) {
+        self.hear_events();
+        while self.kernel.has_events() {
+            self.hear_events();
+        }
+    }
+
+    fn hear_events(&mut self) {
         let events = match self.kernel.events() {
             Ok(events) => events,
             Err(error) => return self.desk.warn(format!("Netlink - {error}")),
         };
         let mut names = BTreeSet::new();
         let mut links_changed = false;
+        let mut addresses_changed = false;
         let mut something_lost = false;
         for event in &events {
             match event {
@@ -200,6 +209,7 @@ impl Driver {
                 Event::AddressAdded(entry) | Event::AddressRemoved(entry) => {
                     let link = self.kernel.snapshot().link(entry.link);
                     names.extend(link.map(|link| Name::from(link.name.as_str())));
+                    addresses_changed |= entry.address.ip().is_ipv6();
                     something_lost |= matches!(event, Event::AddressRemoved(_));
                 }
                 Event::AddressChanged { after, .. } => {
@@ -213,6 +223,9 @@ impl Driver {
         let now = clock::now();
         if links_changed {
             self.prepare();
+        }
+        if addresses_changed {
+            self.kernel.copy_link_locals(&self.plan.holdings);
         }
         names.retain(|name| self.looks_at(name));
         for name in &names {
@@ -282,6 +295,7 @@ impl Driver {
         if let Err(error) = self.kernel.watch_for(&plan.holdings) {
             self.desk.warn(format!("Netlink - {error}"));
         }
+        self.kernel.set_filter(plan.filter.clone());
         let before = std::mem::replace(&mut self.plan, plan);
         self.prepare();
         let problems = self.kernel.set_fixed(&self.plan.holdings.fixed);
@@ -307,15 +321,20 @@ impl Driver {
         }
         self.tell_interfaces(now);
         self.settle();
+        self.hear_kernel();
+        self.settle();
         self.desk.tell(News::Configured);
     }
 
     /// What must be there before an instance can be master: sockets, settings.
     fn prepare(&mut self) {
-        let mut problems = Vec::new();
+        let (lines, mut problems) = self.kernel.ensure_virtual_macs(&self.plan.holdings);
+        self.remark(lines);
         for holding in self.plan.holdings.instances.values() {
             problems.extend(self.kernel.prepare(holding));
         }
+        // Virtual interfaces that were made just now must be known.
+        problems.extend(self.kernel.look().err().map(|error| error.to_string()));
         problems.extend(self.sockets.follow(&self.plan, self.kernel.snapshot()));
         self.complain(None, problems);
     }
@@ -434,12 +453,13 @@ impl Driver {
     fn perform_for(&mut self, instance: Name, output: Output, before: Option<&VrrpPlan>) {
         match output {
             Output::SendAdvertisement(transmit) => self.send(&instance, &transmit, before),
-            Output::InstallAddresses { addresses, .. } => {
+            Output::InstallAddresses { addresses, accept } => {
                 self.desk.detail(|| Did::Installing(instance.clone()));
                 let Some(holding) = self.plan.holdings.instances.get(&instance) else {
                     return;
                 };
-                let (failed, problems) = self.kernel.install(&instance, holding, &addresses);
+                let (failed, problems) =
+                    self.kernel.install(&instance, holding, &addresses, accept);
                 for (address, detail) in failed {
                     let trouble = Trouble::AddressNotInstalled {
                         address: address.address,
@@ -527,8 +547,15 @@ impl Driver {
         self.input(now, &Input::Stop);
         self.settle();
         if !self.keeps {
-            let problems = self.kernel.undo();
+            let (lines, problems) = self.kernel.undo();
+            self.remark(lines);
             self.complain(None, problems);
+        }
+    }
+
+    fn remark(&self, lines: Vec<String>) {
+        for line in lines {
+            self.desk.tell(News::Remark(line));
         }
     }
 

@@ -5,6 +5,8 @@
 //! then, and tells what somebody else has removed. It decides nothing: when to set and remove is the
 //! machine's business. Every call is a short exchange with the kernel, none waits for the network.
 
+mod virtual_macs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,7 +19,8 @@ use netif::{
 use vrrp_proto::wire::garp::Announcement;
 use vrrp_proto::{HardwareAddress, InterfaceState, Name, VirtualAddress};
 
-use super::holding::{HeldAddress, HeldRoute, Holding, Holdings};
+use self::virtual_macs::Guard;
+use super::holding::{HeldAddress, HeldRoute, HeldRule, Holding, Holdings};
 
 /// The network of the namespace in which the process runs.
 #[derive(Debug)]
@@ -27,6 +30,9 @@ pub(super) struct Kernel {
     rtnetlink: Rtnetlink,
     frames: FrameSocket,
     settings: Sysctls,
+    guard: Guard,
+    /// Events that were received while something else was done.
+    waiting: Vec<Event>,
     /// What is set for each instance.
     held: BTreeMap<Name, Held>,
     /// What is set for the process.
@@ -38,7 +44,7 @@ pub(super) struct Kernel {
 struct Held {
     addresses: Vec<HeldAddress>,
     routes: Vec<HeldRoute>,
-    rules: Vec<super::holding::HeldRule>,
+    rules: Vec<HeldRule>,
 }
 
 /// Something of ours that was not there any more.
@@ -66,6 +72,8 @@ impl Kernel {
             rtnetlink: Rtnetlink::open()?,
             frames: FrameSocket::open()?,
             settings: Sysctls::new(),
+            guard: Guard::default(),
+            waiting: Vec::new(),
             held: BTreeMap::new(),
             fixed: Held::default(),
         })
@@ -91,14 +99,25 @@ impl Kernel {
 
     /// Everything that has happened since the last call.
     pub(super) fn events(&mut self) -> Result<Vec<Event>, NetifError> {
-        let mut events = Vec::new();
+        self.look()?;
+        Ok(std::mem::take(&mut self.waiting))
+    }
+
+    /// Makes the snapshot know of everything that has happened; the events wait for
+    /// [`events`](Self::events).
+    pub(super) fn look(&mut self) -> Result<(), NetifError> {
         loop {
             let some = self.monitor.receive()?;
             if some.is_empty() {
-                return Ok(events);
+                return Ok(());
             }
-            events.extend(some);
+            self.waiting.extend(some);
         }
+    }
+
+    /// Whether there are events that the descriptor does not tell of.
+    pub(super) const fn has_events(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// An interface as the machine sees it.
@@ -126,8 +145,11 @@ impl Kernel {
         instance: &Name,
         holding: &Holding,
         addresses: &[VirtualAddress],
+        accept: bool,
     ) -> (Vec<(VirtualAddress, String)>, Vec<String>) {
         let mut failed = Vec::new();
+        // Before there is anything to reach.
+        let blocking = self.block(instance, addresses, accept);
         let mut rest = addresses;
         while let [first, ..] = rest {
             let same = rest.iter().take_while(|it| it.interface == first.interface);
@@ -135,7 +157,8 @@ impl Kernel {
             rest = others;
             self.install_batch(instance, holding, batch, &mut failed);
         }
-        let problems = self.install_routes(instance, holding);
+        let mut problems = self.install_routes(instance, holding);
+        problems.extend(blocking);
         (failed, problems)
     }
 
@@ -236,6 +259,7 @@ impl Kernel {
         if !held.addresses.is_empty() {
             self.held.insert(instance.clone(), held);
         }
+        problems.extend(self.unblock(instance, addresses));
         problems
     }
 
@@ -476,10 +500,13 @@ impl Kernel {
     }
 
     /// Takes everything back that belongs to the process: fixed items, settings.
-    pub(super) fn undo(&mut self) -> Vec<String> {
-        let problems = self.set_fixed(&Holding::default());
+    /// Gives lines for the log, and what failed.
+    pub(super) fn undo(&mut self) -> (Vec<String>, Vec<String>) {
+        let mut problems = self.set_fixed(&Holding::default());
+        let (lines, failures) = self.disarm();
+        problems.extend(failures);
         self.settings.undo();
-        problems
+        (lines, problems)
     }
 
     fn find(&mut self, name: &Name) -> Result<Link, NetifError> {

@@ -14,6 +14,8 @@ pub(super) enum News {
     Step(RouterOutput),
     /// Detail, for those who asked for it.
     Did(Did),
+    /// Something worth a line.
+    Remark(String),
     /// Something that is not as it should be.
     Warning(String),
     /// The answer to [`Order::Status`](super::order::Order::Status).

@@ -12,6 +12,9 @@ use nix::unistd::Pid;
 /// above everything that is not real-time.
 const AUTOMATIC: u8 = 1;
 
+/// How long it may run without a pause unless the configuration says so.
+const LONGEST_RUN: Duration = Duration::from_secs(1);
+
 /// Makes the calling thread one that runs as soon as it can, as far as it may; the others of the
 /// process stay as they are. What was asked for and is not possible is told.
 ///
@@ -63,9 +66,25 @@ pub(super) fn apply(globals: &VrrpGlobals) -> Vec<String> {
     problems
 }
 
+/// Makes the thread an ordinary one again.
+#[allow(unsafe_code)]
+pub(super) fn give_up(thread: i32) {
+    // SAFETY: as in `set_real_time`. Where it fails the kernel goes on warning.
+    unsafe {
+        let parameters: libc::sched_param = std::mem::zeroed();
+        libc::sched_setscheduler(thread, libc::SCHED_OTHER, &raw const parameters);
+    }
+}
+
 /// The kernel sends SIGXCPU when we run so long without a pause, which must not be for ever on a
 /// machine of one processor.
 fn limit_run(limit: Duration) {
+    // keepalived's default is short for a failover of hundreds of instances at one stroke.
+    let limit = if limit == Duration::from_millis(10) {
+        LONGEST_RUN
+    } else {
+        limit
+    };
     let micros = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_RTTIME) {
         let _ = setrlimit(Resource::RLIMIT_RTTIME, micros.min(hard), hard);

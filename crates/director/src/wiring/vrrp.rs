@@ -8,6 +8,7 @@ use kconf_parser::config::{
     VrrpVersion,
 };
 use netif::MacAddress;
+use netif::firewall::FirewallConfig;
 use vrrp_proto::config::{
     AddressListCheck, AnnounceConfig, Authentication, Delivery, GroupConfig, NamedInstance,
     PacingConfig, Peer, Preempt,
@@ -34,6 +35,8 @@ pub struct VrrpPlan {
     pub delays: BTreeMap<Name, (Duration, Duration)>,
     /// Size of the sockets' receive buffers; `None` leaves the kernel's.
     pub receive_buffer: Option<usize>,
+    /// How the packet filter for `no_accept` and virtual MACs is made.
+    pub filter: FirewallConfig,
 }
 
 /// Makes the plan of a configuration. What is wrong in it is left out and told, a phrase for each;
@@ -46,6 +49,7 @@ pub fn vrrp(config: &Vrrp, startup_delay: Duration) -> (VrrpPlan, Vec<String>) {
     let mut problems = Vec::new();
     let mut plan = VrrpPlan {
         delays: delays(config),
+        filter: filter(config),
         receive_buffer: config
             .instances
             .iter()
@@ -300,6 +304,17 @@ fn delays(config: &Vrrp) -> BTreeMap<Name, (Duration, Duration)> {
     delays
         .map(|it| (Name::from(it.interface.as_str()), (it.down, it.up)))
         .collect()
+}
+
+/// The packet filter is always nftables; where `vrrp_iptables` asks for the older one, too.
+fn filter(config: &Vrrp) -> FirewallConfig {
+    let wished = &config.globals.firewall;
+    let defaults = FirewallConfig::default();
+    FirewallConfig {
+        table: wished.nftables.clone().unwrap_or(defaults.table),
+        priority: wished.nftables_priority.unwrap_or(defaults.priority),
+        counters: wished.nftables_counters,
+    }
 }
 
 // === Groups, pacing ===
