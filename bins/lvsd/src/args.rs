@@ -9,6 +9,7 @@ use director::logging::{Facility, LogOptions};
 use director::options::{DataplaneChoice, Parts, RunOptions};
 
 use crate::check::Check;
+use crate::replay::Replay;
 
 /// What follows the options of `lvsd` and `lvsd run`.
 const AFTER_HELP: &str = "\
@@ -71,6 +72,8 @@ pub(crate) enum Command {
     /// Show services, servers and checks of a running director.
     #[command(after_help = AFTER_STATUS)]
     Status(Status),
+    /// Show what the virtual routers of a recording did.
+    Replay(Replay),
     /// Say what is wrong with configuration files.
     Check(Check),
     /// Show a director at work on this machine: three web servers, one of which fails and comes back.

@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod colour;
 mod demo;
+mod replay;
 mod rules;
 mod status;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         None => run(&cli.run),
         Some(Command::Run(options)) => run(&options),
         Some(Command::Status(options)) => status::print(&options),
+        Some(Command::Replay(options)) => replay::run(&options),
         Some(Command::Check(options)) => check::run(&options),
         Some(Command::Demo(options)) => match demo::run(&options) {
             Ok(code) => code,

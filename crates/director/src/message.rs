@@ -17,6 +17,7 @@ use vrrp_proto::Name;
 use crate::engine::ServiceState;
 use crate::logging::LogOptions;
 use crate::status::{DataplaneKind, ServiceStatus, VrrpStatus};
+use crate::vrrp::dump::Dump;
 use crate::vrrp::order::WasMaster;
 
 /// From the parent to the checker.
@@ -109,6 +110,8 @@ pub enum ToVrrp {
     Reload(Box<Config>),
     /// Send a [`FromVrrp::Status`] with this number.
     Status(u64),
+    /// Write one of keepalived's files.
+    Dump(Dump),
     /// End: resign, give the addresses back, exit 0.
     Stop,
 }

@@ -44,6 +44,7 @@ use crate::status::{
     unix_ms,
 };
 use crate::vrrp::clock;
+use crate::vrrp::dump::Dump;
 use crate::vrrp::order::WasMaster;
 
 /// What the director calls itself in the log.
@@ -115,6 +116,7 @@ pub(crate) enum Event {
 pub(crate) enum Signal {
     Reload,
     Stop,
+    Dump(Dump, &'static str),
     Other(&'static str),
 }
 
@@ -290,7 +292,10 @@ impl Parent {
             Event::Signal(Signal::Reload) => {
                 self.reload();
             }
-            Event::Signal(Signal::Other(name)) => {
+            Event::Signal(Signal::Dump(which, _)) if self.vrrp.is_running() => {
+                self.vrrp.send(ToVrrp::Dump(which));
+            }
+            Event::Signal(Signal::Dump(_, name) | Signal::Other(name)) => {
                 info!("{name} ignored: lvsd status shows what keepalived writes to files");
             }
             Event::Checker(life, message) if self.checker.is_life(life) => {
@@ -519,16 +524,22 @@ fn listen_to_signals(events: &mpsc::UnboundedSender<Event>) -> std::io::Result<(
         (SignalKind::hangup(), Signal::Reload),
         (SignalKind::terminate(), Signal::Stop),
         (SignalKind::interrupt(), Signal::Stop),
-        (SignalKind::user_defined1(), Signal::Other("SIGUSR1")),
-        (SignalKind::user_defined2(), Signal::Other("SIGUSR2")),
-        // Monitoring sends these to keepalived for its JSON and statistics; their default would end us.
+        (
+            SignalKind::user_defined1(),
+            Signal::Dump(Dump::Data, "SIGUSR1"),
+        ),
+        (
+            SignalKind::user_defined2(),
+            Signal::Dump(Dump::Stats, "SIGUSR2"),
+        ),
+        // Monitoring sends these for JSON and statistics.
         (
             SignalKind::from_raw(libc::SIGRTMIN() + 2),
-            Signal::Other("SIGRTMIN+2"),
+            Signal::Dump(Dump::Json, "SIGRTMIN+2"),
         ),
         (
             SignalKind::from_raw(libc::SIGRTMAX() - 1),
-            Signal::Other("SIGRTMAX-1"),
+            Signal::Dump(Dump::StatsAndClear, "SIGRTMAX-1"),
         ),
         (
             SignalKind::from_raw(libc::SIGRTMAX()),

@@ -12,6 +12,8 @@
 //! | `kernel` | addresses, routes, rules, announcements: set, removed, missed, put back |
 //! | `sockets`, `interfaces` | which sockets are open; which interfaces are looked at |
 //! | `aide`, `narrate`, `report` | the other thread: parent, log lines, status |
+//! | [`dump`] | files that keepalived writes on signals |
+//! | [`replay`](mod@replay) | what a recording makes of the machine |
 //! | [`seam`] | where scripts, pipes, mail and tracked objects join |
 //! | [`holding`] | what a master holds |
 //! | [`clock`], `realtime` | time, and being on time |
@@ -20,6 +22,7 @@
 mod aide;
 pub mod clock;
 mod driver;
+pub mod dump;
 pub mod holding;
 mod interfaces;
 mod kernel;
@@ -28,6 +31,7 @@ mod narrate;
 mod news;
 pub mod order;
 mod realtime;
+pub mod replay;
 mod report;
 pub mod seam;
 mod sockets;
@@ -124,6 +128,7 @@ fn serve(
         listener: None,
         driver: nix::unistd::gettid().as_raw(),
         masters: BTreeSet::new(),
+        cleared: dump::Cleared::new(),
         recording,
     };
     let aide = std::thread::Builder::new()

@@ -19,8 +19,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{error, info, warn};
 use vrrp_proto::{Name, Output, Record, RouterOutput, State};
 
+use super::dump::{Cleared, Dump};
 use super::mailbox::Mailbox;
-use super::news::News;
+use super::news::{News, Survey};
 use super::order::Order;
 use super::seam::Notice;
 use super::{clock, narrate, realtime, report};
@@ -42,6 +43,8 @@ pub(super) struct Aide {
     /// The driver's thread.
     pub(super) driver: i32,
     pub(super) masters: BTreeSet<Name>,
+    /// What the counters were when they were last cleared.
+    pub(super) cleared: Cleared,
     pub(super) recording: Option<File>,
 }
 
@@ -82,6 +85,7 @@ impl Aide {
                 self.configure();
             }
             Some(ToVrrp::Status(number)) => self.orders.put(Order::Status(number)),
+            Some(ToVrrp::Dump(which)) => self.orders.put(Order::Dump(which)),
             // Without a parent there is nobody to start us again.
             Some(ToVrrp::Stop) | None => self.orders.put(Order::Stop),
             Some(ToVrrp::Start(_)) => {}
@@ -117,6 +121,7 @@ impl Aide {
                 let vrrp = report::status(&survey, &self.config.vrrp, SystemTime::now());
                 self.say(&FromVrrp::Status { number, vrrp }).await;
             }
+            News::Dump(which, survey) => self.dump(which, &survey),
             News::Input(record) => self.record(&record).await,
             News::Stopped => {}
         }
@@ -138,6 +143,18 @@ impl Aide {
         if changed {
             let masters = self.masters.iter().cloned().collect();
             self.say(&FromVrrp::Masters(masters)).await;
+        }
+    }
+
+    fn dump(&mut self, which: Dump, survey: &Survey) {
+        let pid = std::process::id();
+        info!("{} for process({pid}) on signal", which.phrase());
+        if let Err(error) = which.write(survey, &self.config, &self.cleared) {
+            error!("Unable to write the file - {error}");
+        }
+        if which == Dump::StatsAndClear {
+            let all = survey.instances.iter();
+            self.cleared = all.map(|it| (it.name.clone(), it.statistics)).collect();
         }
     }
 

@@ -272,19 +272,24 @@ impl Driver {
             Order::Configure(plan) => self.configure(now, *plan),
             Order::Track(report) => self.input(now, &Input::Track(report)),
             Order::Status(number) => {
-                let instances = self.router.instances().iter();
-                let survey = Survey {
-                    at: now,
-                    instances: instances.map(vrrp_proto::Instance::status).collect(),
-                    groups: self
-                        .router
-                        .groups()
-                        .map(|(name, state)| (name.clone(), state))
-                        .collect(),
-                };
-                self.desk.tell(News::Status(number, Box::new(survey)));
+                let survey = Box::new(self.survey(now));
+                self.desk.tell(News::Status(number, survey));
+            }
+            Order::Dump(which) => {
+                let survey = Box::new(self.survey(now));
+                self.desk.tell(News::Dump(which, survey));
             }
             Order::Stop => self.stop(now),
+        }
+    }
+
+    fn survey(&self, at: Time) -> Survey {
+        let instances = self.router.instances().iter();
+        let groups = self.router.groups();
+        Survey {
+            at,
+            instances: instances.map(vrrp_proto::Instance::status).collect(),
+            groups: groups.map(|(name, state)| (name.clone(), state)).collect(),
         }
     }
 

@@ -1,7 +1,10 @@
 //! What the driver of the virtual routers tells the other thread, which has the time to write it.
 
 use tokio::sync::mpsc::UnboundedSender;
+
 use vrrp_proto::{Name, Record, RouterOutput, State, Status, Time};
+
+use super::dump::Dump;
 
 /// Something that has happened.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub(super) enum News {
     Warning(String),
     /// The answer to [`Order::Status`](super::order::Order::Status).
     Status(u64, Box<Survey>),
+    /// The answer to [`Order::Dump`](super::order::Order::Dump).
+    Dump(Dump, Box<Survey>),
     /// An input of the machine, for a recording.
     Input(Record<'static>),
     /// Everything has been given back; nothing comes after this.

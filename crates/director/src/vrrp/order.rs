@@ -1,5 +1,6 @@
 //! What the driver of the virtual routers is told by the other thread.
 
+use super::dump::Dump;
 use vrrp_proto::{Name, Time, TrackReport};
 
 use crate::wiring::vrrp::VrrpPlan;
@@ -13,6 +14,8 @@ pub(super) enum Order {
     Track(TrackReport),
     /// Tell how everything is, under this number.
     Status(u64),
+    /// Tell it for a file.
+    Dump(Dump),
     /// Give everything back and end.
     Stop,
 }

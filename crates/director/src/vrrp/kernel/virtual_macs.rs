@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use netif::firewall::{Blocked, Firewall, FirewallConfig, FirewallRules};
+use netif::sysctl::{Knob, Sysctl};
 use netif::vmac::{self, VmacConfig};
 use netif::{Family, LinkIndex, LinkName, NetifError};
 use vrrp_proto::{Name, VirtualAddress};
@@ -94,7 +95,10 @@ impl Kernel {
         let links: Vec<LinkName> = links.filter_map(|link| link.name.parse().ok()).collect();
         vmac::spread_reverse_path_filter(&links, &mut self.settings).map_err(|it| text(&it))?;
         if wished.is_ipv4 {
-            for (setting, value) in vmac::base_settings(&base_name) {
+            // An answer from a virtual address may leave by the base; asking for its way there with
+            // that address would tell the neighbours the wrong MAC.
+            let quiet = (Sysctl::of(&base_name, Knob::ArpAnnounce), 2);
+            for (setting, value) in vmac::base_settings(&base_name).into_iter().chain([quiet]) {
                 self.settings.set(setting, value).map_err(|it| text(&it))?;
             }
         }
