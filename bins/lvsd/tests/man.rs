@@ -13,8 +13,8 @@ fn the_page_and_the_help_agree() {
     let help = help_of(LVSD, &["--help"]);
     page.assert_documents("OPTIONS", &help);
     // `run` has the options of the program itself, but for the version.
-    assert_eq!(commands(&help), ["run", "status", "check", "demo"]);
-    for command in ["status", "check", "demo"] {
+    assert_eq!(commands(&help), ["run", "status", "replay", "check", "demo"]);
+    for command in ["status", "replay", "check", "demo"] {
         let help = help_of(LVSD, &[command, "--help"]);
         page.assert_documents(&format!("lvsd {command}"), &help);
     }

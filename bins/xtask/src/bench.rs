@@ -1,5 +1,6 @@
 //! Criterion benches and the comparisons with peers.
 
+mod failover;
 mod proxy;
 
 use anyhow::Result;
@@ -15,6 +16,8 @@ pub(crate) struct Options {
     names: Vec<Name>,
     #[command(flatten)]
     length: proxy::Length,
+    #[command(flatten)]
+    extent: failover::Extent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,6 +26,8 @@ enum Name {
     Criterion,
     /// The userspace dataplane against HAProxy
     Proxy,
+    /// Takeover after a master is lost, against keepalived
+    Failover,
 }
 
 /// Runs the benches; whether all ran and every comparison met its bound.
@@ -38,6 +43,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     if wanted(Name::Proxy) {
         met &= proxy::run(options.length)?;
+    }
+    if wanted(Name::Failover) {
+        met &= failover::run(&options.extent)?;
     }
     Ok(met)
 }

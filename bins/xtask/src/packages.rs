@@ -74,6 +74,16 @@ pub(crate) const FOR_TESTS: &[Package] = &[
 /// What `cargo xtask bench` wants.
 pub(crate) const FOR_BENCHES: &[Package] = &[
     Package {
+        name: "keepalived",
+        program: "keepalived",
+        used_for: "the peer of the virtual routers",
+    },
+    Package {
+        name: "tcpdump",
+        program: "tcpdump",
+        used_for: "time stamps of the kernel",
+    },
+    Package {
         name: "haproxy",
         program: "haproxy",
         used_for: "the peer of the userspace dataplane",
