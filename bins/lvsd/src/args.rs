@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use director::logging::{Facility, LogOptions};
-use director::options::{DataplaneChoice, RunOptions};
+use director::options::{DataplaneChoice, Parts, RunOptions};
 
 use crate::check::Check;
 use crate::config::Config;
@@ -14,6 +14,7 @@ use crate::diff::Diff;
 use crate::explain::Explain;
 use crate::fmt::Fmt;
 use crate::realserver;
+use crate::replay::Replay;
 
 /// What follows the options of `lvsd` and `lvsd run`.
 const AFTER_HELP: &str = "\
@@ -93,6 +94,8 @@ pub(crate) enum Command {
     /// Show services, servers and checks of a running director.
     #[command(after_help = AFTER_STATUS)]
     Status(Status),
+    /// Show what the virtual routers of a recording did.
+    Replay(Replay),
     /// Say what is wrong with configuration files.
     Check(Check),
     /// Bring configuration files into one style.
@@ -176,16 +179,28 @@ pub(crate) struct Run {
     /// Pid file of the checker.
     #[arg(short = 'c', long = "checkers_pid", value_name = "FILE")]
     checkers_pid: Option<PathBuf>,
+    /// Pid file of the VRRP process.
+    #[arg(short = 'r', long = "vrrp_pid", value_name = "FILE")]
+    vrrp_pid: Option<PathBuf>,
+    /// Leave virtual addresses, routes and rules as they are when stopping.
+    #[arg(short = 'V', long)]
+    dont_release_vrrp: bool,
+    /// Accepted for compatibility: virtual addresses are given back first of all when stopping.
+    #[arg(short = 'X', long)]
+    release_vips: bool,
+    /// Record what the virtual routers see, for lvsd replay; holds passwords.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Leave the kernel's IPVS table as it is when stopping.
     #[arg(short = 'I', long)]
     dont_release_ipvs: bool,
     /// End when a child dies.
     #[arg(short = 'R', long)]
     dont_respawn: bool,
-    /// Only VRRP. Not there yet: says so and exits with status 1.
-    #[arg(short = 'P', long = "vrrp")]
-    pub(crate) vrrp_only: bool,
-    /// Only health checks and balancing: all that this version does.
+    /// Only VRRP.
+    #[arg(short = 'P', long = "vrrp", conflicts_with = "checks_only")]
+    vrrp_only: bool,
+    /// Only health checks and balancing.
     #[arg(short = 'C', long = "check")]
     checks_only: bool,
     /// Accepted for compatibility: there is no BFD process yet.
@@ -249,6 +264,14 @@ impl Run {
             dump_config: self.dump_conf,
             pid_file: self.pid.clone(),
             checkers_pid_file: self.checkers_pid.clone(),
+            vrrp_pid_file: self.vrrp_pid.clone(),
+            parts: match (self.vrrp_only, self.checks_only) {
+                (true, _) => Parts::Vrrp,
+                (false, true) => Parts::Checks,
+                (false, false) => Parts::Both,
+            },
+            keep_vrrp: self.dont_release_vrrp,
+            record: self.record.clone(),
             keep_ipvs: self.dont_release_ipvs,
             respawn: !self.dont_respawn,
             umask: self.umask,

@@ -13,6 +13,7 @@ mod files;
 mod fmt;
 mod lsp;
 mod realserver;
+mod replay;
 mod rules;
 mod status;
 mod test;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         None => run(&cli.run),
         Some(Command::Run(options)) => run(&options),
         Some(Command::Status(options)) => status::print(&options),
+        Some(Command::Replay(options)) => replay::run(&options),
         Some(Command::Check(options)) => check::run(&options),
         Some(Command::Fmt(options)) => fmt::run(&options),
         Some(Command::Explain(options)) => explain::run(&options),
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Some(Command::Child { role, parent }) => match role.as_str() {
             "checker" => director::checker::run(parent).into(),
             "proxy" => director::proxy::run(parent).into(),
+            "vrrp" => director::vrrp::run(parent).into(),
             _ => Exit::Fatal.into(),
         },
     }
@@ -104,10 +107,6 @@ fn run(run: &Run) -> ExitCode {
             options.check_includes,
             log.as_deref(),
         );
-    }
-    if run.vrrp_only {
-        eprintln!("lvsd: this version has no VRRP process yet, so -P leaves nothing to run");
-        return Exit::Fatal.into();
     }
     director::parent::run(run.options()).into()
 }

@@ -12,6 +12,8 @@ use director::status::{
     AddressState, DataplaneKind, ServerRole, ServerStatus, ServiceStatus, Status, unix_ms,
 };
 
+mod vrrp;
+
 use crate::{args, colour};
 
 /// Asks the director and prints its answer.
@@ -48,6 +50,7 @@ pub(crate) fn print(options: &args::Status) -> ExitCode {
 /// The tables; `now` is what ages of check results are counted to.
 fn render(status: &Status, colour: bool, now: SystemTime) -> String {
     let mut text = head(status);
+    text.push_str(&vrrp::render(&status.vrrp, colour, now));
     // One table for all services, so that its columns stand below each other.
     let table = servers(&status.services, colour, now);
     let (heads, mut rows) = match table.split_once('\n') {

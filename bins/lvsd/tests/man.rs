@@ -15,6 +15,7 @@ fn the_page_and_the_help_agree() {
     // `run` has the options of the program itself, but for the version.
     let others = [
         "status",
+        "replay",
         "check",
         "fmt",
         "explain",

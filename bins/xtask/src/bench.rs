@@ -1,6 +1,7 @@
 //! Criterion benches and the comparisons with peers.
 
 mod config;
+mod failover;
 mod proxy;
 mod rules;
 
@@ -21,6 +22,8 @@ pub(crate) struct Options {
     length: proxy::Length,
     #[command(flatten)]
     rounds: rules::Rounds,
+    #[command(flatten)]
+    extent: failover::Extent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,6 +36,8 @@ enum Name {
     Rules,
     /// Reading a large configuration against `keepalived -t`
     Config,
+    /// Takeover after a master is lost, against keepalived
+    Failover,
 }
 
 /// Runs the benches; whether all ran and every comparison met its bound.
@@ -54,6 +59,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     if wanted(Name::Config) {
         met &= config::run()?;
+    }
+    if wanted(Name::Failover) {
+        met &= failover::run(&options.extent)?;
     }
     Ok(met)
 }

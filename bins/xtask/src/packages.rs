@@ -91,7 +91,12 @@ pub(crate) const FOR_BENCHES: &[Package] = &[
     Package {
         name: "keepalived",
         program: "keepalived",
-        used_for: "the peer of the configuration reader",
+        used_for: "the peer of the configuration reader and of the virtual routers",
+    },
+    Package {
+        name: "tcpdump",
+        program: "tcpdump",
+        used_for: "time stamps of the kernel",
     },
     Package {
         name: "haproxy",

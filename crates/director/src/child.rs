@@ -55,10 +55,11 @@ pub fn start(role: Role) -> io::Result<(tokio::process::Child, UnixStream)> {
 ///
 /// When the parent is gone already or standard input is not a socket.
 pub fn adopt(role: Role, parent: i32) -> io::Result<UnixStream> {
-    // The proxy has nothing to tidy up; the checker may have to empty the kernel's table.
+    // The proxy has nothing to tidy up; the checker may have to empty the kernel's table, the VRRP
+    // process to remove its addresses.
     let signal = match role {
         Role::Proxy => Signal::SIGKILL,
-        Role::Parent | Role::Checker => Signal::SIGTERM,
+        Role::Parent | Role::Checker | Role::Vrrp => Signal::SIGTERM,
     };
     prctl::set_pdeathsig(signal)?;
     // The parent may have died before the call above.
@@ -69,6 +70,7 @@ pub fn adopt(role: Role, parent: i32) -> io::Result<UnixStream> {
         Role::Parent => c"lvsd",
         Role::Checker => c"lvsd-checker",
         Role::Proxy => c"lvsd-proxy",
+        Role::Vrrp => c"lvsd-vrrp",
     };
     prctl::set_name(name)?;
     let socket = StdUnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);

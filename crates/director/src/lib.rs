@@ -59,7 +59,7 @@
 //! | [`supervisor`] | when a child that died is started again |
 //! | [`wiring`] | from the configuration's vocabulary to those of checks and IPVS |
 //! | [`config`], [`not_yet`] | reading a configuration, whether a reload may take it, what is not done |
-//! | [`parent`], [`checker`], [`proxy`] | the three processes |
+//! | [`parent`], [`checker`], [`proxy`], [`vrrp`] | the processes |
 //! | [`child`], [`ipc`], [`message`], [`role`] | how they are started and what they say to each other |
 //! | [`dataplane`] | which dataplane, and the thread that talks to its table |
 //! | [`notify`], [`privileges`] | scripts: who runs them, in which order |
@@ -99,4 +99,5 @@ pub mod statefile;
 pub mod status;
 pub mod supervisor;
 pub mod table_log;
+pub mod vrrp;
 pub mod wiring;

@@ -11,10 +11,13 @@ use std::time::Duration;
 
 use kconf_parser::Config;
 use serde::{Deserialize, Serialize};
+use vrrp_proto::Name;
 
 use crate::engine::ServiceState;
 use crate::logging::LogOptions;
-use crate::status::{DataplaneKind, ServiceStatus};
+use crate::status::{DataplaneKind, ServiceStatus, VrrpStatus};
+use crate::vrrp::dump::Dump;
+use crate::vrrp::order::WasMaster;
 
 /// From the parent to the checker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -97,4 +100,54 @@ pub struct ProxyStart {
 pub enum FromProxy {
     /// The table answers.
     Ready,
+}
+
+/// From the parent to the VRRP process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum ToVrrp {
+    /// The first message.
+    Start(Box<VrrpStart>),
+    /// Another configuration is in force, already checked.
+    Reload(Box<Config>),
+    /// Send a [`FromVrrp::Status`] with this number.
+    Status(u64),
+    /// Write one of keepalived's files.
+    Dump(Dump),
+    /// End: resign, give the addresses back, exit 0.
+    Stop,
+}
+
+/// All that a VRRP process needs to know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VrrpStart {
+    /// Where to log.
+    pub log: LogOptions,
+    /// Its pid file.
+    pub pid_file: PathBuf,
+    /// Leave addresses, routes and rules as they are when stopping (`--dont-release-vrrp`).
+    pub keep_vrrp: bool,
+    /// Where to record the machine's inputs (`--record`).
+    pub record: Option<PathBuf>,
+    /// The configuration in force.
+    pub config: Config,
+    /// Whether another VRRP process ran before: there is no delay at the start then.
+    pub is_restart: bool,
+    /// What its predecessor was master of.
+    pub resume: Vec<WasMaster>,
+}
+
+/// From the VRRP process to the parent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum FromVrrp {
+    /// The configuration of the start or of the last [`ToVrrp::Reload`] is in force.
+    Configured,
+    /// Exactly these instances are master now.
+    Masters(Vec<Name>),
+    /// The answer to [`ToVrrp::Status`].
+    Status {
+        /// The number of the question.
+        number: u64,
+        /// The instances and groups.
+        vrrp: VrrpStatus,
+    },
 }

@@ -5,6 +5,7 @@
 //! must not find out by an outage. So each is named in the log when a configuration is taken. A line
 //! goes from here when the thing is done.
 
+use kconf_parser::config::VirtualInterfaceKind;
 use kconf_parser::{Analysis, Config};
 
 /// A sentence for each thing that is asked for in vain, in the order of their weight.
@@ -22,8 +23,6 @@ fn blocks(analysis: &Analysis) -> Vec<String> {
     for statement in &analysis.tree {
         let name = statement.args.first().map(text).unwrap_or_default();
         let consequence = match text(&statement.keyword).as_str() {
-            "vrrp_instance" => "its addresses are not managed",
-            "static_ipaddress" | "static_routes" | "static_rules" => "nothing of it is set",
             "bfd_instance" => "its session is not run",
             _ => continue,
         };
@@ -40,6 +39,11 @@ fn blocks(analysis: &Analysis) -> Vec<String> {
 fn settings(config: &Config) -> Vec<String> {
     let globals = &config.globals;
     let services = &config.services;
+    let instances = &config.vrrp.instances;
+    let addresses = instances.iter().flat_map(|instance| {
+        let all = instance.addresses.iter();
+        all.chain(&instance.excluded_addresses)
+    });
     let asked = [
         (
             globals.net_namespace.is_some(),
@@ -55,6 +59,45 @@ fn settings(config: &Config) -> Vec<String> {
                 .as_ref()
                 .is_some_and(|daemon| daemon.instance.is_some()),
             "the instance of lvs_sync_daemon: connections are received and never sent",
+        ),
+        (
+            instances.iter().any(|it| !it.tracking.bfd.is_empty()),
+            "track_bfd: no session is followed",
+        ),
+        (
+            instances.iter().any(|it| {
+                let kind = it.virtual_interface.as_ref().map(|it| &it.kind);
+                matches!(kind, Some(VirtualInterfaceKind::Ipvlan { .. }))
+            }),
+            "use_ipvlan: the instance runs on its interface",
+        ),
+        (
+            instances
+                .iter()
+                .filter_map(|it| it.virtual_interface.as_ref())
+                .any(|it| it.for_addresses)
+                || addresses.clone().any(|it| it.options().use_vmac),
+            "virtual MACs of single addresses: they have the MAC address of their interface",
+        ),
+        (
+            instances.iter().any(|it| it.auth_hmac.is_some()),
+            "auth_hmac: advertisements are not signed",
+        ),
+        (
+            instances.iter().any(|it| it.garp.extra_interface.is_some()),
+            "garp_extra_if: addresses are announced where they are",
+        ),
+        (
+            instances.iter().any(|it| it.track_source),
+            "track_src_ip: the source address is used whether or not it is there",
+        ),
+        (
+            instances.iter().any(|it| it.vrf.is_some()),
+            "vrf of an instance without interface",
+        ),
+        (
+            !config.vrrp.linkbeat.is_empty(),
+            "linkbeat_interfaces: the kernel tells of changes by itself",
         ),
         (
             !globals.notification_email.is_empty() && globals.smtp_server.is_some(),
@@ -91,11 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn a_vrrp_instance_is_named() {
-        let text = "vrrp_instance web {\n interface lo\n virtual_router_id 5\n}\n";
+    fn a_block_that_no_process_runs_is_named() {
+        let text = "bfd_instance far {\n neighbor_ip 192.0.2.1\n}\n";
         assert_eq!(
             notes_of(text),
-            ["vrrp_instance web is not run by this version: its addresses are not managed"]
+            ["bfd_instance far is not run by this version: its session is not run"]
         );
     }
 

@@ -29,6 +29,14 @@ pub struct RunOptions {
     pub pid_file: Option<PathBuf>,
     /// Default [`crate::rundir::RunDir::checkers_pid_file`].
     pub checkers_pid_file: Option<PathBuf>,
+    /// Default [`crate::rundir::RunDir::vrrp_pid_file`].
+    pub vrrp_pid_file: Option<PathBuf>,
+    /// Which of the two halves to run. Default both.
+    pub parts: Parts,
+    /// Leave addresses, routes and rules of VRRP as they are when stopping. Default off.
+    pub keep_vrrp: bool,
+    /// Record what the virtual routers see. Default off.
+    pub record: Option<PathBuf>,
     /// Leave the IPVS table as it is when stopping. Default off; without meaning for the userspace
     /// dataplane, whose table ends with it.
     pub keep_ipvs: bool,
@@ -59,6 +67,10 @@ impl Default for RunOptions {
             dump_config: false,
             pid_file: None,
             checkers_pid_file: None,
+            vrrp_pid_file: None,
+            parts: Parts::Both,
+            keep_vrrp: false,
+            record: None,
             keep_ipvs: false,
             respawn: true,
             umask: None,
@@ -68,6 +80,18 @@ impl Default for RunOptions {
             drain: DEFAULT_DRAIN,
         }
     }
+}
+
+/// Which halves of a director run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// Both, as far as they are configured.
+    #[default]
+    Both,
+    /// Only VRRP (`--vrrp`).
+    Vrrp,
+    /// Only health checks and balancing (`--check`).
+    Checks,
 }
 
 /// Which dataplane is asked for.

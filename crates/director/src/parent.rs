@@ -19,8 +19,10 @@ use kconf_parser::Config;
 use kconf_parser::config::VirtualServerId;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
+use vrrp_proto::Name;
 
 use self::children::Child;
+use self::reload::Reloading;
 use self::stop::Stopping;
 use crate::config::{ConfigSource, Loaded, host_config_id};
 use crate::control::{Request, Response};
@@ -29,16 +31,20 @@ use crate::dataplane;
 use crate::engine::ServiceState;
 use crate::exit::Exit;
 use crate::logging;
-use crate::message::{FromChecker, FromProxy, ToChecker, ToProxy};
+use crate::message::{FromChecker, FromProxy, FromVrrp, ToChecker, ToProxy, ToVrrp};
 use crate::notify;
-use crate::options::RunOptions;
+use crate::options::{Parts, RunOptions};
 use crate::pidfile::{PidFile, PidFileError};
 use crate::record::RecordFile;
 use crate::role::Role;
 use crate::rundir::RunDir;
 use crate::status::{
-    DataplaneKind, DataplaneStatus, ProcessStatus, ReloadStatus, ServiceStatus, Status, unix_ms,
+    DataplaneKind, DataplaneStatus, ProcessStatus, ReloadStatus, ServiceStatus, Status, VrrpStatus,
+    unix_ms,
 };
+use crate::vrrp::clock;
+use crate::vrrp::dump::Dump;
+use crate::vrrp::order::WasMaster;
 
 /// What the director calls itself in the log.
 const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"), " (lvskit)");
@@ -90,6 +96,8 @@ pub(crate) enum Event {
     Checker(u64, FromChecker),
     /// A proxy said something.
     Proxy(u64, FromProxy),
+    /// A VRRP process said something.
+    Vrrp(u64, FromVrrp),
     /// A child ended.
     Ended(Role, u64, ExitStatus),
     /// A child's delay is over.
@@ -107,6 +115,7 @@ pub(crate) enum Event {
 pub(crate) enum Signal {
     Reload,
     Stop,
+    Dump(Dump, &'static str),
     Other(&'static str),
 }
 
@@ -119,15 +128,22 @@ pub(crate) struct Parent {
     dataplane: DataplaneStatus,
     checker: Child<ToChecker>,
     proxy: Child<ToProxy>,
+    vrrp: Child<ToVrrp>,
     /// Whether the running proxy's table answers.
     proxy_ready: bool,
     states: BTreeMap<VirtualServerId, ServiceState>,
     /// The last answer of a checker, for when there is none to ask.
     services: Vec<ServiceStatus>,
-    questions: Vec<(u64, oneshot::Sender<Response>)>,
+    /// The instances of which the VRRP process is master.
+    masters: Vec<Name>,
+    /// What the next VRRP process is told about the one that died.
+    resume: Vec<WasMaster>,
+    /// The last answer of a VRRP process.
+    vrrp_status: VrrpStatus,
+    questions: Vec<Question>,
     next_question: u64,
     last_reload: Option<ReloadStatus>,
-    reloading: bool,
+    reloading: Reloading,
     stopping: Option<Stopping>,
     exit: Option<Exit>,
     events: mpsc::UnboundedSender<Event>,
@@ -188,9 +204,7 @@ impl Parent {
             }
         );
         look_after_records(kind, &run_dir);
-        if config.services.is_empty() {
-            warn!("Warning - keepalived has no configuration to run");
-        }
+        reload::warn_of_emptiness(&config);
         if options.dump_config {
             dump(&config);
         }
@@ -211,6 +225,7 @@ impl Parent {
         let mut parent = Self {
             checker: Child::new(Role::Checker, options.respawn),
             proxy: Child::new(Role::Proxy, options.respawn),
+            vrrp: Child::new(Role::Vrrp, options.respawn),
             options,
             source,
             run_dir,
@@ -220,20 +235,29 @@ impl Parent {
             proxy_ready: false,
             states: BTreeMap::new(),
             services: Vec::new(),
+            masters: Vec::new(),
+            resume: Vec::new(),
+            vrrp_status: VrrpStatus::default(),
             questions: Vec::new(),
             next_question: 0,
             last_reload: None,
-            reloading: false,
+            reloading: Reloading::default(),
             stopping: None,
             exit: None,
             events,
             queue,
             _pid_files: pid_files,
         };
-        if parent.dataplane.kind == DataplaneKind::Userspace {
-            parent.start_child(Role::Proxy);
+        // First: until it runs, nobody may have the addresses.
+        if parent.wants_vrrp() {
+            parent.start_child(Role::Vrrp);
         }
-        parent.start_child(Role::Checker);
+        if parent.wants_checks() {
+            if parent.dataplane.kind == DataplaneKind::Userspace {
+                parent.start_child(Role::Proxy);
+            }
+            parent.start_child(Role::Checker);
+        }
         info!("Startup complete");
         Ok(parent)
     }
@@ -268,7 +292,10 @@ impl Parent {
             Event::Signal(Signal::Reload) => {
                 self.reload();
             }
-            Event::Signal(Signal::Other(name)) => {
+            Event::Signal(Signal::Dump(which, _)) if self.vrrp.is_running() => {
+                self.vrrp.send(ToVrrp::Dump(which));
+            }
+            Event::Signal(Signal::Dump(_, name) | Signal::Other(name)) => {
                 info!("{name} ignored: lvsd status shows what keepalived writes to files");
             }
             Event::Checker(life, message) if self.checker.is_life(life) => {
@@ -278,8 +305,9 @@ impl Parent {
                 self.proxy_ready = true;
                 self.checker.send(ToChecker::TableReady);
             }
+            Event::Vrrp(life, message) if self.vrrp.is_life(life) => self.handle_vrrp(message),
             // From a child that is gone.
-            Event::Checker(..) | Event::Proxy(..) => {}
+            Event::Checker(..) | Event::Proxy(..) | Event::Vrrp(..) => {}
             Event::Ended(role, life, status) => self.handle_end(role, life, status),
             Event::Restart(role, life) => self.handle_restart(role, life),
             Event::Control(Request::Status, answer) => self.ask_status(answer),
@@ -298,8 +326,8 @@ impl Parent {
     fn handle_checker(&mut self, message: FromChecker) {
         match message {
             FromChecker::Configured => {
-                if std::mem::take(&mut self.reloading) {
-                    info!("Reload complete");
+                if std::mem::take(&mut self.reloading.checker) {
+                    self.tell_reload_complete();
                 }
             }
             FromChecker::States(states) => {
@@ -314,18 +342,63 @@ impl Parent {
             } => {
                 self.dataplane.connected = connected;
                 self.services = services;
-                self.answer_status(number);
+                self.answered(number, |question| &mut question.checker);
             }
         }
+    }
+
+    fn handle_vrrp(&mut self, message: FromVrrp) {
+        match message {
+            FromVrrp::Configured => {
+                if std::mem::take(&mut self.reloading.vrrp) {
+                    self.tell_reload_complete();
+                }
+            }
+            FromVrrp::Masters(masters) => self.masters = masters,
+            FromVrrp::Status { number, vrrp } => {
+                self.vrrp_status = vrrp;
+                self.answered(number, |question| &mut question.vrrp);
+            }
+        }
+    }
+
+    fn wants_vrrp(&self) -> bool {
+        self.options.parts != Parts::Checks && !self.config.vrrp.is_empty()
+    }
+
+    fn wants_checks(&self) -> bool {
+        self.options.parts != Parts::Vrrp
+    }
+
+    /// The VRRP process has died: the next one must know what it was master of, and that the last
+    /// advertisement may be as old as the interval.
+    fn mourn_masters(&mut self) {
+        let now = clock::now();
+        let masters = std::mem::take(&mut self.masters);
+        let was_master = |instance: Name| {
+            let configured = self.config.vrrp.instance(instance.as_str())?;
+            Some(WasMaster {
+                silent_since: now - configured.advert_int,
+                instance,
+            })
+        };
+        self.resume = masters.into_iter().filter_map(was_master).collect();
     }
 
     fn ask_status(&mut self, answer: oneshot::Sender<Response>) {
         let number = self.next_question;
         self.next_question += 1;
-        self.questions.push((number, answer));
-        if !self.checker.send(ToChecker::Status(number)) {
+        let checker = self.checker.send(ToChecker::Status(number));
+        if !checker {
             self.dataplane.connected = false;
-            self.answer_status(number);
+        }
+        self.questions.push(Question {
+            number,
+            answer,
+            checker,
+            vrrp: self.vrrp.send(ToVrrp::Status(number)),
+        });
+        if self.answer_if_complete(number) {
             return;
         }
         let events = self.events.clone();
@@ -335,19 +408,45 @@ impl Parent {
         });
     }
 
+    /// One of the processes has answered a question.
+    fn answered(&mut self, number: u64, who: fn(&mut Question) -> &mut bool) {
+        let mut questions = self.questions.iter_mut();
+        if let Some(question) = questions.find(|question| question.number == number) {
+            *who(question) = false;
+        }
+        self.answer_if_complete(number);
+    }
+
+    fn answer_if_complete(&mut self, number: u64) -> bool {
+        let mut questions = self.questions.iter();
+        let waits = questions.any(|it| it.number == number && (it.checker || it.vrrp));
+        if !waits {
+            self.answer_status(number);
+        }
+        !waits
+    }
+
     /// Answers a question with what is known by now; late answers and late deadlines find nobody.
     fn answer_status(&mut self, number: u64) {
-        let asked = |(known, _): &(u64, _)| *known == number;
+        let asked = |question: &Question| question.number == number;
         if let Some(position) = self.questions.iter().position(asked) {
-            let (_, answer) = self.questions.swap_remove(position);
-            let _ = answer.send(Response::Status(Box::new(self.status())));
+            let question = self.questions.swap_remove(position);
+            let _ = question
+                .answer
+                .send(Response::Status(Box::new(self.status())));
         }
     }
 
     fn status(&self) -> Status {
-        let mut processes = vec![process_status(&self.checker)];
-        if self.dataplane.kind == DataplaneKind::Userspace {
-            processes.push(process_status(&self.proxy));
+        let mut processes = Vec::new();
+        if self.wants_checks() {
+            processes.push(process_status(&self.checker));
+            if self.dataplane.kind == DataplaneKind::Userspace {
+                processes.push(process_status(&self.proxy));
+            }
+        }
+        if self.wants_vrrp() {
+            processes.push(process_status(&self.vrrp));
         }
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -359,8 +458,17 @@ impl Parent {
             dataplane: self.dataplane.clone(),
             processes,
             services: self.services.clone(),
+            vrrp: self.vrrp_status.clone(),
         }
     }
+}
+
+/// A status question, and which processes have still to answer it.
+struct Question {
+    number: u64,
+    answer: oneshot::Sender<Response>,
+    checker: bool,
+    vrrp: bool,
 }
 
 fn process_status<M>(child: &Child<M>) -> ProcessStatus {
@@ -432,16 +540,22 @@ fn listen_to_signals(events: &mpsc::UnboundedSender<Event>) -> std::io::Result<(
         (SignalKind::hangup(), Signal::Reload),
         (SignalKind::terminate(), Signal::Stop),
         (SignalKind::interrupt(), Signal::Stop),
-        (SignalKind::user_defined1(), Signal::Other("SIGUSR1")),
-        (SignalKind::user_defined2(), Signal::Other("SIGUSR2")),
-        // Monitoring sends these to keepalived for its JSON and statistics; their default would end us.
+        (
+            SignalKind::user_defined1(),
+            Signal::Dump(Dump::Data, "SIGUSR1"),
+        ),
+        (
+            SignalKind::user_defined2(),
+            Signal::Dump(Dump::Stats, "SIGUSR2"),
+        ),
+        // Monitoring sends these for JSON and statistics.
         (
             SignalKind::from_raw(libc::SIGRTMIN() + 2),
-            Signal::Other("SIGRTMIN+2"),
+            Signal::Dump(Dump::Json, "SIGRTMIN+2"),
         ),
         (
             SignalKind::from_raw(libc::SIGRTMAX() - 1),
-            Signal::Other("SIGRTMAX-1"),
+            Signal::Dump(Dump::StatsAndClear, "SIGRTMAX-1"),
         ),
         (
             SignalKind::from_raw(libc::SIGRTMAX()),

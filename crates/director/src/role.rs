@@ -12,16 +12,19 @@ pub enum Role {
     Checker,
     /// Carries the traffic of the userspace dataplane.
     Proxy,
+    /// Shares addresses with other machines.
+    Vrrp,
 }
 
 impl Role {
-    /// The name in the system log. Those of the first two are keepalived's.
+    /// The name in the system log. All but the proxy's are keepalived's.
     #[must_use]
     pub const fn ident(self) -> &'static str {
         match self {
             Self::Parent => "Keepalived",
             Self::Checker => "Keepalived_healthcheckers",
             Self::Proxy => "Keepalived_proxy",
+            Self::Vrrp => "Keepalived_vrrp",
         }
     }
 
@@ -32,6 +35,7 @@ impl Role {
             Self::Parent => "Parent",
             Self::Checker => "Healthcheck",
             Self::Proxy => "Proxy",
+            Self::Vrrp => "VRRP",
         }
     }
 
@@ -42,6 +46,7 @@ impl Role {
             Self::Parent => "parent",
             Self::Checker => "checker",
             Self::Proxy => "proxy",
+            Self::Vrrp => "vrrp",
         }
     }
 
@@ -52,6 +57,7 @@ impl Role {
             Self::Parent => "",
             Self::Checker => "_healthcheckers",
             Self::Proxy => "_proxy",
+            Self::Vrrp => "_vrrp",
         }
     }
 }

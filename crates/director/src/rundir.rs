@@ -167,6 +167,12 @@ impl RunDir {
     pub fn checkers_pid_file(&self) -> PathBuf {
         self.path.join("checkers.pid")
     }
+
+    /// The VRRP process's pid file unless another is asked for.
+    #[must_use]
+    pub fn vrrp_pid_file(&self) -> PathBuf {
+        self.path.join("vrrp.pid")
+    }
 }
 
 #[cfg(test)]

@@ -6,11 +6,18 @@
 //! time are seconds (`*_seconds`); enums are their names in lower case. Fields are only ever added:
 //! a reader ignores what it does not know, and every field that may be missing has a default.
 
+mod vrrp;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+
+pub use vrrp::{
+    SecondMaster, VrrpCounters, VrrpGroupStatus, VrrpInstanceStatus, VrrpRouter, VrrpState,
+    VrrpStatus,
+};
 
 /// The whole state of a director at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +41,9 @@ pub struct Status {
     pub processes: Vec<ProcessStatus>,
     /// The virtual servers in the order of the configuration.
     pub services: Vec<ServiceStatus>,
+    /// The virtual routers; empty without a VRRP process.
+    #[serde(default)]
+    pub vrrp: VrrpStatus,
 }
 
 /// How the last reload ended.
@@ -74,7 +84,7 @@ pub struct DataplaneStatus {
 /// A child process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessStatus {
-    /// `checker` or `proxy`.
+    /// `checker`, `proxy` or `vrrp`.
     pub name: String,
     /// The process id; `None` while it waits to be started again.
     #[serde(default)]

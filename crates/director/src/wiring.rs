@@ -1,9 +1,13 @@
-//! From the vocabulary of the configuration to those of the checks and of IPVS.
+//! From the vocabulary of the configuration to those of the checks, of IPVS and of VRRP.
 //!
 //! # Design
 //! The libraries below know nothing of each other, so each has its own word for a protocol or a
 //! server. All translations are here and decide nothing: a question that comes up here belongs into
 //! the parser's `resolve`, which can point at a line.
+
+mod iproute2;
+mod network;
+pub mod vrrp;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;

@@ -14,7 +14,7 @@ use tracing::{debug, error, info, warn};
 use super::{Event, Parent};
 use crate::exit::Exit;
 use crate::ipc::IpcError;
-use crate::message::{CheckerStart, ProxyStart, ToChecker, ToProxy};
+use crate::message::{CheckerStart, ProxyStart, ToChecker, ToProxy, ToVrrp, VrrpStart};
 use crate::role::Role;
 use crate::supervisor::{Ended, Respawn, Verdict};
 use crate::{child, ipc};
@@ -111,6 +111,19 @@ impl Parent {
                 }));
                 launch(&mut self.checker, start, &self.events, Event::Checker)
             }
+            Role::Vrrp => {
+                let pid_file = self.options.vrrp_pid_file.clone();
+                let start = ToVrrp::Start(Box::new(VrrpStart {
+                    log: self.options.log.clone(),
+                    pid_file: pid_file.unwrap_or_else(|| self.run_dir.vrrp_pid_file()),
+                    keep_vrrp: self.options.keep_vrrp,
+                    record: self.options.record.clone(),
+                    config: self.config.clone(),
+                    is_restart: self.vrrp.life > 0,
+                    resume: std::mem::take(&mut self.resume),
+                }));
+                launch(&mut self.vrrp, start, &self.events, Event::Vrrp)
+            }
         };
         match result {
             Ok(pid) => {
@@ -131,6 +144,7 @@ impl Parent {
     fn respawn_of(&mut self, role: Role) -> &mut Respawn {
         match role {
             Role::Proxy => &mut self.proxy.respawn,
+            Role::Vrrp => &mut self.vrrp.respawn,
             Role::Parent | Role::Checker => &mut self.checker.respawn,
         }
     }
@@ -144,12 +158,20 @@ impl Parent {
             Role::Checker if self.checker.is_life(life) => {
                 self.checker.running.take().map(|r| r.pid)
             }
+            Role::Vrrp if self.vrrp.is_life(life) => {
+                self.mourn_masters();
+                self.vrrp.running.take().map(|r| r.pid)
+            }
             _ => return,
         };
         let pid = pid.unwrap_or_default();
         if self.stopping.is_some() {
             self.stopped_child();
             return;
+        }
+        if role == Role::Vrrp && !self.wants_vrrp() {
+            // The last instance has gone from the configuration.
+            return self.reloaded_without_vrrp();
         }
         let ended = match (status.code(), status.signal()) {
             (Some(code), _) => Ended::Exited(code),
@@ -192,6 +214,7 @@ impl Parent {
     fn restart_after(&self, role: Role, delay: Duration) {
         let life = match role {
             Role::Proxy => self.proxy.life,
+            Role::Vrrp => self.vrrp.life,
             Role::Parent | Role::Checker => self.checker.life,
         };
         let events = self.events.clone();
@@ -204,6 +227,7 @@ impl Parent {
     pub(super) fn handle_restart(&mut self, role: Role, life: u64) {
         let waiting = match role {
             Role::Proxy => self.proxy.is_life(life) && !self.proxy.is_running(),
+            Role::Vrrp => self.vrrp.is_life(life) && !self.vrrp.is_running(),
             Role::Parent | Role::Checker => {
                 self.checker.is_life(life) && !self.checker.is_running()
             }

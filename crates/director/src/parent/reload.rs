@@ -1,14 +1,17 @@
 //! SIGHUP: everything is read and checked before anything changes.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use kconf_parser::Config;
 use kconf_parser::Severity;
 use tracing::{error, info, warn};
 
 use super::Parent;
 use crate::config::{Loaded, needs_restart};
-use crate::message::ToChecker;
-use crate::status::{ReloadStatus, unix_ms};
+use crate::message::{ToChecker, ToVrrp};
+use crate::role::Role;
+use crate::status::{ReloadStatus, VrrpStatus, unix_ms};
+use crate::wiring;
 
 /// How many problems of one configuration are logged, and kept for status.
 const MAX_LOGGED: usize = 200;
@@ -33,8 +36,19 @@ impl Parent {
             .take(MAX_LOGGED)
             .map(|problem| format!("{}: {}", problem.severity, problem.text))
             .collect();
+        // What the machine of the virtual routers would refuse is refused before anything changes.
+        let (_, unsound) = wiring::vrrp::vrrp(&loaded.config.vrrp, Duration::ZERO);
+        for problem in &unsound {
+            error!("{problem}");
+        }
+        let is_unsound = !unsound.is_empty();
+        problems.extend(
+            unsound
+                .into_iter()
+                .map(|problem| format!("error: {problem}")),
+        );
         let refused = needs_restart(&self.config, &loaded.config);
-        let status = if loaded.has_errors() {
+        let status = if loaded.has_errors() || is_unsound {
             error!("New config failed validation, the old configuration goes on");
             applied(false, problems)
         } else if !refused.is_empty() {
@@ -47,9 +61,7 @@ impl Parent {
             applied(false, problems)
         } else {
             info!("Configuration file {}", self.source.path.display());
-            if loaded.config.services.is_empty() {
-                warn!("Warning - keepalived has no configuration to run");
-            }
+            warn_of_emptiness(&loaded.config);
             self.put_in_force(loaded);
             applied(true, problems)
         };
@@ -61,10 +73,53 @@ impl Parent {
         self.config = loaded.config;
         let config = &self.config;
         self.states.retain(|id, _| config.service(id).is_some());
-        self.reloading = true;
-        // Without a checker the next one starts with it.
-        self.checker
+        // Without a process the next one starts with it.
+        let reloading = &mut self.reloading;
+        reloading.checker = self
+            .checker
             .send(ToChecker::Reload(Box::new(config.clone())));
+        self.reload_vrrp();
+    }
+
+    /// The VRRP process goes by the new configuration, which may be that there is none.
+    fn reload_vrrp(&mut self) {
+        let running = self.vrrp.is_running();
+        match (self.wants_vrrp(), running) {
+            (true, true) => {
+                let config = Box::new(self.config.clone());
+                self.reloading.vrrp = self.vrrp.send(ToVrrp::Reload(config));
+            }
+            (true, false) => self.start_child(Role::Vrrp),
+            (false, true) => self.reloading.vrrp = self.vrrp.send(ToVrrp::Stop),
+            (false, false) => {}
+        }
+    }
+
+    /// The VRRP process has ended as a reload wanted it to.
+    pub(super) fn reloaded_without_vrrp(&mut self) {
+        self.vrrp_status = VrrpStatus::default();
+        self.reloading.vrrp = false;
+        self.tell_reload_complete();
+    }
+
+    /// Says that a reload is complete when every process goes by the new text.
+    pub(super) fn tell_reload_complete(&mut self) {
+        if !self.reloading.checker && !self.reloading.vrrp {
+            info!("Reload complete");
+        }
+    }
+}
+
+/// Which processes have still to put a new configuration in force.
+#[derive(Debug, Default)]
+pub(super) struct Reloading {
+    pub(super) checker: bool,
+    pub(super) vrrp: bool,
+}
+
+pub(super) fn warn_of_emptiness(config: &Config) {
+    if config.services.is_empty() && config.vrrp.is_empty() {
+        warn!("Warning - keepalived has no configuration to run");
     }
 }
 

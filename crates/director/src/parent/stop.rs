@@ -7,7 +7,7 @@ use tracing::{error, info};
 
 use super::{Event, Parent};
 use crate::exit::Exit;
-use crate::message::{ToChecker, ToProxy};
+use crate::message::{ToChecker, ToProxy, ToVrrp};
 
 /// A stop under way.
 pub(super) struct Stopping {
@@ -39,6 +39,8 @@ impl Parent {
             Exit::Ok => self.options.drain,
             _ => Duration::ZERO,
         };
+        // First of all: another machine takes the addresses, and the new connections with them.
+        self.vrrp.send(ToVrrp::Stop);
         self.proxy.send(ToProxy::Drain(drain));
         self.checker.send(ToChecker::Stop);
         self.deadline_in(drain.saturating_add(self.config.globals.child_wait_time));
@@ -66,6 +68,7 @@ impl Parent {
         for (pid, is_running) in [
             (self.checker.pid(), self.checker.is_running()),
             (self.proxy.pid(), self.proxy.is_running()),
+            (self.vrrp.pid(), self.vrrp.is_running()),
         ] {
             if is_running {
                 let pid = pid.unwrap_or_default();
@@ -74,6 +77,7 @@ impl Parent {
         }
         self.checker.signal(Signal::SIGKILL);
         self.proxy.signal(Signal::SIGKILL);
+        self.vrrp.signal(Signal::SIGKILL);
     }
 
     /// A child ended while stopping; with the last one the parent ends.
@@ -81,6 +85,7 @@ impl Parent {
         if let Some(stopping) = &self.stopping
             && !self.checker.is_running()
             && !self.proxy.is_running()
+            && !self.vrrp.is_running()
         {
             self.exit = Some(stopping.exit);
         }

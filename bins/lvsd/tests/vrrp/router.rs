@@ -1,0 +1,244 @@
+//! A running `lvsd`, or keepalived, on a host.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use director::control::Client;
+use director::status::{Status, VrrpInstanceStatus, VrrpState};
+use lvs_testkit::Process;
+use lvs_testkit::netns::Namespace;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long anything may take. A guard against hanging, no measurement.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// An instance `VI` on eth0 with VRID 51 that holds 10.0.0.100; `extra` goes in.
+pub(crate) fn instance(priority: u8, extra: &str) -> String {
+    format!(
+        "vrrp_instance VI {{\n  interface eth0\n  virtual_router_id 51\n  priority {priority}\n  \
+         {extra}\n  virtual_ipaddress {{\n    10.0.0.100/24\n  }}\n}}\n"
+    )
+}
+
+/// What makes an instance fast.
+pub(crate) const FAST: &str = "version 3\n  advert_int 0.1";
+
+/// `lvsd` with its folder.
+pub(crate) struct Router {
+    // Before the folder, so that it ends first.
+    pub(crate) lvsd: Process,
+    folder: tempfile::TempDir,
+}
+
+impl Router {
+    /// Starts `lvsd` on a host.
+    pub(crate) fn start(host: &Namespace, configuration: &str) -> Self {
+        Self::start_with(host, configuration, &[])
+    }
+
+    /// The same with more flags.
+    pub(crate) fn start_with(host: &Namespace, configuration: &str, flags: &[&str]) -> Self {
+        Self::start_in(host, configuration, flags, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub(crate) fn start_in(
+        host: &Namespace,
+        configuration: &str,
+        flags: &[&str],
+        variables: &[(&str, &Path)],
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("keepalived.conf");
+        std::fs::write(&path, configuration).expect("the folder is writable");
+        let run_dir = folder.path().join("run");
+        let mut lvsd = host.run(|| {
+            Process::start(
+                Command::new(env!("CARGO_BIN_EXE_lvsd"))
+                    .args(["-n", "-l", "-G", "-P", "-D", "-f"])
+                    .arg(&path)
+                    .arg("--run-dir")
+                    .arg(&run_dir)
+                    .args(flags)
+                    .envs(variables.iter().copied()),
+            )
+        });
+        lvsd.wait_for("Startup complete", LIMIT);
+        Self { lvsd, folder }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.lvsd.output()
+    }
+
+    /// How many lines of the log contain `text`.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        self.log()
+            .lines()
+            .filter(|line| line.contains(text))
+            .count()
+    }
+
+    pub(crate) fn status(&self) -> Option<Status> {
+        let mut client = Client::connect(&self.path("run/control.sock")).ok()?;
+        client.status().ok()
+    }
+
+    /// An instance's status.
+    pub(crate) fn instance(&self, name: &str) -> Option<VrrpInstanceStatus> {
+        let instances = self.status()?.vrrp.instances;
+        instances.into_iter().find(|it| it.name == name)
+    }
+
+    /// Waits until `condition` holds.
+    #[track_caller]
+    pub(crate) fn wait(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + LIMIT;
+        while !condition(self) {
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for {what}; the log was\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits until the instance `VI` is in this state; gives its status.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, state: VrrpState) -> VrrpInstanceStatus {
+        let found = std::cell::Cell::new(None);
+        self.wait(&format!("state {state:?}"), |it| {
+            let instance = it.instance("VI").filter(|it| it.state == state);
+            let is_there = instance.is_some();
+            found.set(instance);
+            is_there
+        });
+        found.take().expect("waited for it")
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for_line(&self, text: &str) {
+        self.wait(&format!("the line {text:?}"), |it| it.log().contains(text));
+    }
+
+    /// Writes another configuration and sends SIGHUP.
+    pub(crate) fn reload(&self, configuration: &str) {
+        std::fs::write(self.path("keepalived.conf"), configuration).expect("writable");
+        self.lvsd.signal(Signal::SIGHUP);
+    }
+
+    /// Reloads and waits until the new configuration is in force.
+    #[track_caller]
+    pub(crate) fn reload_completely(&self, configuration: &str) {
+        let done = self.count("Reload complete");
+        self.reload(configuration);
+        self.wait("the end of the reload", |it| {
+            it.count("Reload complete") > done
+        });
+    }
+
+    /// The process id of the VRRP process.
+    pub(crate) fn vrrp_process(&self) -> Pid {
+        let found = std::cell::Cell::new(None);
+        self.wait("the VRRP process", |it| {
+            let processes = it.status().map(|status| status.processes);
+            let mut processes = processes.unwrap_or_default().into_iter();
+            let pid = processes.find(|it| it.name == "vrrp").and_then(|it| it.pid);
+            found.set(pid);
+            pid.is_some()
+        });
+        Pid::from_raw(found.take().expect("waited for it").cast_signed())
+    }
+
+    /// Ends all processes at one stroke, as a power cut does.
+    pub(crate) fn cut_power(mut self) {
+        let child = self.vrrp_process();
+        // A parent that stands still neither warns nor replaces its child.
+        self.lvsd.signal(Signal::SIGSTOP);
+        kill(child, Signal::SIGKILL).expect("our own child");
+        self.lvsd.signal(Signal::SIGKILL);
+        self.lvsd.wait(LIMIT);
+    }
+
+    /// Stops it in good order.
+    pub(crate) fn stop(mut self) -> String {
+        self.lvsd.signal(Signal::SIGTERM);
+        let status = self.lvsd.wait(LIMIT);
+        assert!(status.success(), "{status}: {}", self.log());
+        self.log()
+    }
+}
+
+/// keepalived, for comparison and company.
+pub(crate) struct Keepalived {
+    pub(crate) process: Process,
+    folder: tempfile::TempDir,
+}
+
+impl Keepalived {
+    /// Starts it on a host; `None`, and a counted skip, where it is not installed.
+    pub(crate) fn start(host: &Namespace, configuration: &str) -> Option<Self> {
+        let Some(program) = lvs_testkit::program("keepalived") else {
+            lvs_testkit::skip("keepalived is not installed");
+            return None;
+        };
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("keepalived.conf");
+        std::fs::write(&path, configuration).expect("the folder is writable");
+        let process = host.run(|| {
+            Process::start(
+                Command::new(program)
+                    .args(["-n", "-l", "-D", "-P", "-f"])
+                    .arg(&path)
+                    .arg("-p")
+                    .arg(folder.path().join("keepalived.pid"))
+                    .arg("-r")
+                    .arg(folder.path().join("vrrp.pid")),
+            )
+        });
+        Some(Self { process, folder })
+    }
+
+    /// Waits until its last change of state is into this one.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, state: &str) {
+        let deadline = Instant::now() + LIMIT;
+        let last = || {
+            let log = self.process.output();
+            let line = log.lines().rfind(|line| line.contains("Entering "));
+            line.is_some_and(|line| line.contains(&format!("Entering {state} STATE")))
+        };
+        while !last() {
+            assert!(
+                Instant::now() < deadline,
+                "keepalived is not {state}:\n{}",
+                self.process.output()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends all its processes at one stroke.
+    pub(crate) fn cut_power(mut self) {
+        let pid = std::fs::read_to_string(self.folder.path().join("vrrp.pid"));
+        let child = pid.ok().and_then(|text| text.trim().parse().ok());
+        self.process.signal(Signal::SIGSTOP);
+        let child = child.expect("keepalived writes its pid files");
+        kill(Pid::from_raw(child), Signal::SIGKILL).expect("our own child");
+        self.process.signal(Signal::SIGKILL);
+        self.process.wait(LIMIT);
+    }
+
+    /// Stops it in good order.
+    pub(crate) fn stop(mut self) {
+        self.process.signal(Signal::SIGTERM);
+        self.process.wait(LIMIT);
+    }
+}

@@ -1,0 +1,151 @@
+//! The VRRP process: virtual routers that share addresses with those of other machines.
+//!
+//! # Design
+//! Two threads. The driver keeps the time, with a real-time priority where that is permitted; it
+//! never waits for anything but the kernel. The aide does everything that may take its time, on a
+//! tokio runtime of its own: it talks to the parent, logs, and tells scripts. What decides is the
+//! machine of the crate `vrrp-proto`; what the kernel is told goes through the crate `netif`.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | `driver` | the loop: sockets, deadlines, the machine, what it asks for |
+//! | `kernel` | addresses, routes, rules, announcements: set, removed, missed, put back |
+//! | `sockets`, `interfaces` | which sockets are open; which interfaces are looked at |
+//! | `aide`, `narrate`, `report` | the other thread: parent, log lines, status |
+//! | [`dump`] | files that keepalived writes on signals |
+//! | [`replay`](mod@replay) | what a recording makes of the machine |
+//! | [`seam`] | where scripts, pipes, mail and tracked objects join |
+//! | [`holding`] | what a master holds |
+//! | [`clock`], `realtime` | time, and being on time |
+//! | `order`, `news`, [`mailbox`] | what the two threads tell each other |
+
+mod aide;
+pub mod clock;
+mod driver;
+pub mod dump;
+pub mod holding;
+mod interfaces;
+mod kernel;
+pub mod mailbox;
+mod narrate;
+mod news;
+pub mod order;
+mod realtime;
+pub mod replay;
+mod report;
+pub mod seam;
+mod sockets;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tracing::{error, warn};
+
+use self::aide::Aide;
+use self::driver::Driver;
+use self::mailbox::Mailbox;
+use self::news::Desk;
+use crate::exit::Exit;
+use crate::message::{ToVrrp, VrrpStart};
+use crate::parent::with_sources;
+use crate::pidfile::PidFile;
+use crate::role::Role;
+use crate::{child, ipc, logging, wiring};
+
+/// Runs as the VRRP process of the parent with this process id. Returns the exit status.
+#[must_use]
+pub fn run(parent: i32) -> u8 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let Ok(runtime) = runtime else {
+        return Exit::Software.code();
+    };
+    let started = runtime.block_on(async {
+        let socket = child::adopt(Role::Vrrp, parent).ok()?;
+        let (mut reader, writer) = socket.into_split();
+        match ipc::receive(&mut reader).await {
+            Ok(Some(ToVrrp::Start(start))) => Some((*start, reader, writer)),
+            _ => None,
+        }
+    });
+    match started {
+        Some((start, reader, writer)) => serve(runtime, start, parent, reader, writer).code(),
+        None => Exit::Ok.code(),
+    }
+}
+
+fn serve(
+    runtime: Runtime,
+    start: VrrpStart,
+    parent: i32,
+    reader: OwnedReadHalf,
+    writer: OwnedWriteHalf,
+) -> Exit {
+    let _logging = logging::start(&start.log, Role::Vrrp);
+    if let Err(error) = runtime.block_on(async { child::leave_signals_to_parent() }) {
+        error!("Unable to set signal handlers - {error}");
+        return Exit::Software;
+    }
+    let _pid_file = PidFile::create(&start.pid_file)
+        .inspect_err(|error| warn!("{}", with_sources(error)))
+        .ok();
+    if child::is_orphan(parent) {
+        return Exit::Ok;
+    }
+    let orders = match Mailbox::new() {
+        Ok(orders) => orders,
+        Err(error) => {
+            error!("Unable to start the event loop - {error}");
+            return Exit::Software;
+        }
+    };
+    let recording = start.record.as_deref();
+    let recording = recording.and_then(|path| runtime.block_on(aide::open_recording(path)));
+    let (news, queue) = mpsc::unbounded_channel();
+    let desk = Desk::new(news, start.log.detail > 0, recording.is_some());
+    let mut driver = match Driver::new(orders.clone(), desk, start.resume, start.keep_vrrp) {
+        Ok(driver) => driver,
+        Err(error) => {
+            error!("Unable to reach the kernel's network - {error}");
+            return Exit::Permission;
+        }
+    };
+    let uptime = clock::now().since_epoch();
+    let globals = start.config.vrrp.globals.clone();
+    let aide = Aide {
+        parent: writer,
+        orders,
+        news: queue,
+        startup_delay: match start.is_restart {
+            true => std::time::Duration::ZERO,
+            false => wiring::vrrp::startup_delay(&start.config.vrrp, uptime),
+        },
+        config: Arc::new(start.config),
+        listener: None,
+        driver: nix::unistd::gettid().as_raw(),
+        masters: BTreeSet::new(),
+        cleared: dump::Cleared::new(),
+        recording,
+    };
+    let aide = std::thread::Builder::new()
+        .name("aide".to_owned())
+        .spawn(move || runtime.block_on(aide.run(reader)));
+    let aide = match aide {
+        Ok(aide) => aide,
+        Err(error) => {
+            error!("Unable to start a thread - {error}");
+            return Exit::Software;
+        }
+    };
+    // After the other thread was started, which is an ordinary one.
+    for problem in realtime::apply(&globals) {
+        warn!("{problem}");
+    }
+    driver.run();
+    let _ = aide.join();
+    Exit::Ok
+}

@@ -1,0 +1,94 @@
+//! What a master holds beside its state: addresses, routes and rules, as the kernel takes them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use netif::{Address, MacAddress, Placement, Route, Rule};
+use vrrp_proto::Name;
+
+/// What one instance puts into the kernel while it is master, in the order in which it is added.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// The virtual interface under it, if it has one.
+    pub virtual_mac: Option<VirtualMac>,
+    /// Its addresses.
+    pub addresses: Vec<HeldAddress>,
+    /// Its routes.
+    pub routes: Vec<HeldRoute>,
+    /// Its rules.
+    pub rules: Vec<HeldRule>,
+    /// Interfaces on which secondary addresses are to stay when their primary goes.
+    pub promote_secondaries: Vec<Name>,
+}
+
+/// An address and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldAddress {
+    /// The interface that gets it.
+    pub interface: Name,
+    /// The address with its options.
+    pub address: Address,
+    /// Whether it is put back when somebody else removes it.
+    pub is_tracked: bool,
+}
+
+/// A route. Interfaces are names here, because their numbers change when they are made anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldRoute {
+    /// The route; its hops have no interface yet.
+    pub route: Route,
+    /// The interface of each hop.
+    pub interfaces: Vec<Option<Name>>,
+    /// Where it is put among others.
+    pub placement: Placement,
+    /// Whether it is put back when somebody else removes it.
+    pub is_tracked: bool,
+}
+
+/// A rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldRule {
+    /// The rule.
+    pub rule: Rule,
+    /// Whether it is put back when somebody else removes it.
+    pub is_tracked: bool,
+}
+
+/// A macvlan whose address is that of the virtual router.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualMac {
+    /// Its name.
+    pub name: Name,
+    /// The interface that it stands on.
+    pub base: Name,
+    /// Its Ethernet address.
+    pub mac: MacAddress,
+    /// Whether it is for IPv4; IPv6 is switched off then.
+    pub is_ipv4: bool,
+    /// Whether advertisements leave by the interface below.
+    pub sends_on_base: bool,
+}
+
+/// Everything that is held, by instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Of each instance, while it is master.
+    pub instances: BTreeMap<Name, Holding>,
+    /// Of the process, as long as it runs: `static_ipaddress` and so on.
+    pub fixed: Holding,
+}
+
+impl Holding {
+    /// The address with its options.
+    #[must_use]
+    pub fn address(&self, ip: IpAddr, interface: &Name) -> Option<&HeldAddress> {
+        let is_it = |held: &&HeldAddress| held.address.ip() == ip && held.interface == *interface;
+        self.addresses.iter().find(is_it)
+    }
+
+    /// Whether there is nothing at all.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.addresses.is_empty() && self.routes.is_empty() && self.rules.is_empty()
+    }
+}

@@ -1,0 +1,188 @@
+//! Log lines of the virtual routers: keepalived's where it has one, with the reason in brackets.
+
+use tracing::{debug, info, warn};
+use vrrp_proto::instance::Heard;
+use vrrp_proto::{Event, Name, Output, Reason, RouterOutput, State, Time, Transition};
+
+use super::news::Did;
+
+/// Logs a step of the machine; `now` is what the ends of delays are counted from.
+pub(super) fn step(step: &RouterOutput, now: Time) {
+    match step {
+        RouterOutput::Instance { instance, output } => match output {
+            Output::StateChanged(transition) => state(instance, transition),
+            Output::Event(happened) => event(instance, happened, now),
+            _ => {}
+        },
+        RouterOutput::GroupSyncing { group, to, .. } => {
+            info!("VRRP_Group({group}) Syncing instances to {to} state");
+        }
+        RouterOutput::GroupChanged { .. } => {}
+        RouterOutput::Unclaimed {
+            interface,
+            source,
+            vrid,
+            reason,
+        } => {
+            let source = source.map_or("an unknown sender".to_owned(), |it| it.to_string());
+            let vrid = vrid.map_or(String::new(), |vrid| format!(" with VRID {vrid}"));
+            debug!("Packet of {source} on {interface}{vrid} is for no instance ({reason})");
+        }
+    }
+}
+
+/// Logs detail.
+pub(super) fn did(did: &Did) {
+    match did {
+        Did::Installing(instance) => debug!("({instance}) setting VIPs."),
+        Did::Removing(instance) => debug!("({instance}) removing VIPs."),
+        Did::Announced(interface, address) if address.is_ipv4() => {
+            debug!("Sending gratuitous ARP on {interface} for {address}");
+        }
+        Did::Announced(interface, address) => {
+            debug!("Sending unsolicited Neighbour Advert on {interface} for {address}");
+        }
+    }
+}
+
+fn state(instance: &Name, change: &Transition) {
+    let Transition {
+        from, to, reason, ..
+    } = change;
+    match (to, from, reason) {
+        (State::Initialize, ..) => info!("({instance}) Stopped ({reason})"),
+        (State::Backup, State::Initialize, Reason::Started) => {
+            info!("({instance}) Entering BACKUP STATE (init)");
+        }
+        (State::Fault, State::Initialize, _) => {
+            info!("({instance}) Entering FAULT STATE (init) ({reason})");
+        }
+        _ => info!("({instance}) Entering {to} STATE ({reason})"),
+    }
+    match reason {
+        Reason::Outranked { by, ours } if by.priority == *ours => debug!(
+            "({instance}) Master received advert from {} with same priority {ours} but higher IP \
+             address than ours",
+            by.address
+        ),
+        Reason::Outranked { by, ours } => info!(
+            "({instance}) Master received advert from {} with higher priority {}, ours {ours}",
+            by.address, by.priority
+        ),
+        Reason::MasterSilent { .. } => debug!("({instance}) Receive advertisement timeout"),
+        _ => {}
+    }
+}
+
+fn event(instance: &Name, event: &Event, now: Time) {
+    match event {
+        Event::PriorityChanged { from, to } => {
+            info!("({instance}) Changing effective priority from {from} to {to}");
+        }
+        Event::MasterChanged { from, to } => match from {
+            Some(from) => debug!("({instance}) master changed from {from} to {}", to.address),
+            None => debug!("({instance}) master is {}", to.address),
+        },
+        Event::IntervalLearnt { from, to, .. } => info!(
+            "({instance}) advertisement interval updated from {}ms to {}ms by master",
+            from.as_millis(),
+            to.as_duration().as_millis()
+        ),
+        Event::IntervalRestored { from, to } => info!(
+            "({instance}) changing advert interval from {}ms to locally configured {}ms",
+            from.as_millis(),
+            to.as_duration().as_millis()
+        ),
+        Event::LowerPriorityDiscarded { master } => info!(
+            "({instance}) received lower priority ({}) advert from {} - discarding",
+            master.priority, master.address
+        ),
+        Event::LowerPriorityHeard { rival, ours } => info!(
+            "({instance}) Received advert from {} with lower priority {}, ours {ours}, forcing new \
+             election",
+            rival.address, rival.priority
+        ),
+        Event::GoodbyeHeard { rival } => {
+            let Heard { address, priority } = rival;
+            debug!("({instance}) last advert of {address}, the master before, priority {priority}");
+        }
+        Event::ResignationHeard { from } => {
+            debug!("({instance}) Backup received priority 0 advertisement from {from}");
+        }
+        Event::PreemptDelayStarted { until } => debug!(
+            "({instance}) start preempt delay ({:.6})",
+            until.since(now).as_secs_f64()
+        ),
+        Event::PreemptDelayStopped => debug!("({instance}) stop preempt delay"),
+        Event::Rejected {
+            source,
+            reason,
+            count,
+        } => {
+            let source = source.map_or("an unknown sender".to_owned(), |it| it.to_string());
+            let others = match count {
+                0 | 1 => String::new(),
+                count => format!(", {count} of this kind since the last such line"),
+            };
+            warn!("({instance}) advert of {source} ignored: {reason}{others}");
+        }
+        Event::AddressListDiffers { source } => warn!(
+            "({instance}) the addresses in the advert of {source} are not ours; accepted all the same"
+        ),
+        Event::ChecksumDiffers { source, rule } => {
+            info!(
+                "({instance}) the checksum of {source} follows another rule ({rule:?}), accepted"
+            );
+        }
+        Event::SecondMaster { address, suspicion } => {
+            warn!("({instance}) {address} acts as master, too: {suspicion}");
+        }
+        Event::SecondMasterGone { address, since } => info!(
+            "({instance}) {address} does not act as master any more, after {:.1} s",
+            now.since(*since).as_secs_f64()
+        ),
+        Event::SameAddress { address } => warn!(
+            "({instance}) WARNING - equal priority advert received from remote host with our IP \
+             address {address}."
+        ),
+        Event::OwnerConflict { address } => warn!(
+            "({instance}) CONFIGURATION ERROR: local instance and {address} are both configured as \
+             address owner, please resolve"
+        ),
+        Event::Stalled { late, listen_until } => {
+            let listens = match listen_until {
+                Some(until) => format!(
+                    ", listening for {} ms before taking over",
+                    until.since(now).as_millis()
+                ),
+                None => String::new(),
+            };
+            warn!(
+                "({instance}) this process was not scheduled for {} ms{listens}",
+                late.as_millis()
+            );
+        }
+        Event::AddressesMissing { addresses } => {
+            let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            warn!(
+                "({instance}) {} removed by something else, put back",
+                list.join(", ")
+            );
+        }
+        Event::AddressNotInstalled { address, detail } => {
+            warn!("({instance}) {address} cannot be set - {detail}");
+        }
+        Event::AddressClaimed { address, hardware } => {
+            warn!("({instance}) {address} is claimed by {hardware}, announced again");
+        }
+        Event::SendFailed { detail } => warn!("({instance}) cannot send - {detail}"),
+        Event::FaultCausesChanged { causes } => {
+            let list: Vec<_> = causes.iter().map(ToString::to_string).collect();
+            info!(
+                "({instance}) in FAULT state now because of: {}",
+                list.join("; ")
+            );
+        }
+        _ => {}
+    }
+}
