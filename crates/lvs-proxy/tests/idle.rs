@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     thread,
     time::Duration,
 };
@@ -11,6 +11,7 @@ use ipvs_netlink::{Client, Destination, ForwardMethod, ServiceKey, VirtualServic
 use lvs_proxy::{Proxy, ProxyConfig};
 use lvs_testkit::wait_until;
 use nix::sys::resource::{Resource, getrlimit};
+use socket2::{Domain, Socket, Type};
 
 const MANY: usize = 10_000;
 const LIMIT: Duration = Duration::from_secs(60);
@@ -31,7 +32,7 @@ fn ten_thousand_idle_connections_take_little_and_work() {
             "a part: with {limit} files only {many} connections are tried"
         ));
     }
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listener = listener();
     let server = listener.local_addr().expect("bound");
     let address = ([127, 0, 0, 1], lvs_testkit::free_port()).into();
     let key = ServiceKey::tcp(address);
@@ -83,6 +84,18 @@ fn ten_thousand_idle_connections_take_little_and_work() {
     wait_until("all gone", LIMIT, || {
         (proxy.live_connections() == 0).then_some(())
     });
+}
+
+/// A server with room for all of them at once: from a full queue a connection can be lost without a word.
+fn listener() -> TcpListener {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a file");
+    socket
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .expect("a free port");
+    socket.listen(i32::MAX).expect("bound");
+    // Holds for accept(2), too.
+    socket.set_read_timeout(Some(LIMIT)).expect("an option");
+    socket.into()
 }
 
 /// Resident memory of this process in bytes.

@@ -92,6 +92,10 @@ mod tests {
                     state: InterfaceState::up(["192.0.2.1".parse().unwrap()]),
                 },
             ),
+            // A router that had not looked meanwhile would listen before it takes over.
+            (1, Input::Timeout),
+            (2, Input::Timeout),
+            (3, Input::Timeout),
             (4, Input::Timeout),
         ];
         let lines = inputs.map(|(at, input)| {
