@@ -13,7 +13,7 @@ use ipvs_netlink::{
 
 use crate::exit::{Failure, Outcome};
 use crate::flags::{KEYS, Key, Meaning, Rule, Verb};
-use crate::options::{Forwarding, Options, TunnelType, quoted, timeout};
+use crate::options::{Forwarding, LONGEST_TIMEOUT, Options, TunnelType, quoted, timeout};
 use crate::words::Words;
 
 /// What a command line asks for.
@@ -59,13 +59,26 @@ pub(crate) enum Format {
     TunInfo,
 }
 
+/// How command lines are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Dialect {
+    /// Whether the first word that is no option ends them (`POSIXLY_CORRECT`).
+    pub(crate) posix: bool,
+    /// Whether only ipvsadm's own options are known.
+    pub(crate) ipvsadm: bool,
+    /// Whether all is taken that IPVS takes, and kept as it is written: for files that shall lose
+    /// nothing. ipvsadm has narrower limits.
+    pub(crate) wide: bool,
+}
+
 /// Reads a command line without its name. `program` is that name, for messages.
-pub(crate) fn parse(arguments: &[Vec<u8>], program: &[u8], posix: bool) -> Outcome<Task> {
+pub(crate) fn parse(arguments: &[Vec<u8>], program: &[u8], dialect: Dialect) -> Outcome<Task> {
+    let mut options = Options::new(dialect);
     if arguments.is_empty() {
-        return task(Verb::List, &Options::default(), &[]);
+        return task(Verb::List, &options, &[]);
     }
     let no_command = || Failure::no_command(program);
-    let mut words = Words::new(arguments, posix);
+    let mut words = Words::new(arguments, dialect);
     let first = words
         .next()
         .map_err(|_| no_command())?
@@ -73,19 +86,33 @@ pub(crate) fn parse(arguments: &[Vec<u8>], program: &[u8], posix: bool) -> Outco
     let Meaning::Verb(verb) = first.flag.meaning else {
         return Err(no_command());
     };
-    let mut options = Options::default();
     match verb {
         Verb::Help => return Ok(Task::Help),
         Verb::Version => return Ok(Task::Version),
         Verb::StartDaemon | Verb::StopDaemon => {
-            options.take_state(verb, first.value.as_deref().unwrap_or_default())?;
+            let state = first.value.as_deref().unwrap_or_default();
+            options
+                .take_state(verb, state)
+                .map_err(|failure| failure.at(words.position()))?;
         }
         _ => {}
     }
-    while let Some(found) = words.next()? {
-        options.take(&found)?;
+    loop {
+        let found = words.next();
+        let position = words.position();
+        let Some(found) = found.map_err(|failure| failure.at(position))? else {
+            break;
+        };
+        options
+            .take(&found)
+            .map_err(|failure| failure.at(position))?;
     }
 
+    // Stray words are borrowed from the arguments, so each is one of them.
+    let place = |word: &Vec<u8>| {
+        let found = arguments.iter().position(|one| std::ptr::eq(one, word));
+        found.unwrap_or_default()
+    };
     let mut stray = words.stray.as_slice();
     let mut timeouts = [0; 3];
     if verb == Verb::Set {
@@ -93,21 +120,22 @@ pub(crate) fn parse(arguments: &[Vec<u8>], program: &[u8], posix: bool) -> Outco
             return Err(Failure::usage("--set option requires 3 timeout values"));
         };
         for (seconds, text) in timeouts.iter_mut().zip(three) {
-            *seconds = timeout(text, 0)?;
+            *seconds =
+                timeout(text, 0, LONGEST_TIMEOUT).map_err(|failure| failure.at(place(text)))?;
         }
         stray = rest;
     }
     if let Some(word) = stray.first() {
-        return Err(Failure::usage(
-            [b"unexpected argument ".as_slice(), word].concat(),
-        ));
+        let message = [b"unexpected argument ".as_slice(), word].concat();
+        return Err(Failure::usage(message).at(place(word)));
     }
     task(verb, &options, &timeouts)
 }
 
 /// Checks the options against the command and makes a task of both.
 fn task(verb: Verb, options: &Options, timeouts: &[u64]) -> Outcome<Task> {
-    let flags = scheduler_flags(options)?;
+    let flags =
+        scheduler_flags(options).map_err(|failure| failure.at(options.place(Key::SchedFlags)))?;
     check_combination(verb, options)?;
     match verb {
         Verb::Help => Ok(Task::Help),
@@ -236,7 +264,7 @@ fn check_combination(verb: Verb, options: &Options) -> Outcome<()> {
             }
             _ => continue,
         };
-        return Err(Failure::usage(message));
+        return Err(Failure::usage(message).at(options.place(key)));
     }
     Ok(())
 }
@@ -319,7 +347,7 @@ fn service(options: &Options, flags: ServiceFlags) -> Outcome<VirtualService> {
             "Zero port specified for non-persistent service",
         ));
     }
-    if options.has(Key::Ops) && !is_udp_or_mark {
+    if options.has(Key::Ops) && !is_udp_or_mark && !options.wide() {
         return Err(Failure::usage(
             "One-Packet Scheduling is only for UDP virtual services",
         ));
@@ -354,7 +382,8 @@ fn server(options: &Options) -> Outcome<(ServiceKey, Destination)> {
     check_tunnel(options, &service, key.address)?;
     // Where packets are not translated the server must listen on the service's port, so any other
     // is replaced without a word; deleting takes the port as it is written.
-    if options.forwarding != Forwarding::Masquerading && service.protocol().is_some() {
+    let replaces = options.forwarding != Forwarding::Masquerading && !options.wide();
+    if replaces && service.protocol().is_some() {
         key.port = service.port();
     }
     let tunnel = match options.tunnel_type {

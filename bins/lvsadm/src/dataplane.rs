@@ -3,7 +3,7 @@
 //! Design: by the name `lvsadm` a running userspace dataplane comes first, because nobody has one by
 //! accident; by the name `ipvsadm` the kernel does. A socket that was named is the only one tried.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -16,26 +16,35 @@ use crate::exit::{Failure, Outcome};
 /// A client of whatever there is.
 pub(crate) type AnyClient = Client<Box<dyn Transport>>;
 
-/// Finds IPVS. `kernel_first` says which is tried first when no socket was named.
-pub(crate) fn open(socket: Option<&Path>, kernel_first: bool) -> Outcome<(AnyClient, Info)> {
-    if let Some(path) = socket {
+/// Which IPVS the command line asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// The socket of an lvsd.
+    pub(crate) socket: Option<&'a Path>,
+    /// Whether we stand in for ipvsadm, which knows the kernel's only.
+    pub(crate) as_ipvsadm: bool,
+}
+
+/// Finds IPVS.
+pub(crate) fn open(wanted: &Wanted<'_>) -> Outcome<(AnyClient, Info)> {
+    if let Some(path) = wanted.socket {
         return named(path, "--socket");
     }
     if let Some(path) = std::env::var_os("LVSD_SOCKET").filter(|path| !path.is_empty()) {
         return named(Path::new(&path), "$LVSD_SOCKET");
     }
-    if kernel_first {
+    if wanted.as_ipvsadm {
         return kernel().or_else(|mut lost| {
             userspace().or_else(|other| {
                 lost.remedy = other.remedy;
-                load_module(lost)
+                load_module(lost, wanted)
             })
         });
     }
     userspace().or_else(|lost| {
         kernel().or_else(|mut other| {
             other.remedy = lost.remedy;
-            load_module(other)
+            load_module(other, wanted)
         })
     })
 }
@@ -44,18 +53,20 @@ pub(crate) fn open(socket: Option<&Path>, kernel_first: bool) -> Outcome<(AnyCli
 struct Lost {
     reason: String,
     remedy: String,
-    /// Whether loading the module may help.
-    no_module: bool,
 }
 
 impl Lost {
-    fn failure(self) -> Failure {
+    /// ipvsadm's two lines, which scripts compare; people get the remedy too.
+    fn failure(self, wanted: &Wanted<'_>) -> Failure {
         let Self { reason, remedy, .. } = self;
-        Failure::usage(format!(
+        let mut message = format!(
             "Can't initialize ipvs: {reason}\n\
-             Are you sure that IP Virtual Server is built in the kernel or as module?\n\
-             {remedy}"
-        ))
+             Are you sure that IP Virtual Server is built in the kernel or as module?"
+        );
+        if !wanted.as_ipvsadm && io::stderr().is_terminal() {
+            message += &format!("\n{remedy}");
+        }
+        Failure::usage(message)
     }
 }
 
@@ -90,7 +101,6 @@ fn userspace() -> Result<(AnyClient, Info), Lost> {
         remedy: format!(
             "No lvsd answers on {paths}: start lvsd, or name its socket by --socket PATH"
         ),
-        no_module: false,
     };
     match unix::find(None) {
         Ok((path, transport)) => connect(Box::new(transport))
@@ -116,41 +126,34 @@ fn kernel() -> Result<(AnyClient, Info), Lost> {
         .map_err(IpvsError::from)
         .and_then(|transport| connect(Box::new(transport)));
     client.map_err(|error| {
-        let not_permitted = error
-            .refused()
-            .is_some_and(|refused| refused.reason() == Reason::NotPermitted);
+        // Whoever may not use it learns that first, whether it is there or not.
+        let not_permitted = !crate::names::is_root()
+            || error
+                .refused()
+                .is_some_and(|refused| refused.reason() == Reason::NotPermitted);
         let reason = match error {
-            _ if not_permitted => "Permission denied (you must be root)".to_owned(),
+            IpvsError::NoFamily | IpvsError::Refused(_) if not_permitted => {
+                "Permission denied (you must be root)".to_owned()
+            }
             IpvsError::Transport(error) => words(&error),
             _ => "Protocol not available".to_owned(),
         };
         Lost {
             reason,
             remedy: String::new(),
-            no_module: !not_permitted,
         }
     })
 }
 
-/// Loads the module as ipvsadm does, and looks again. Only root can.
-fn load_module(lost: Lost) -> Outcome<(AnyClient, Info)> {
-    if !lost.no_module || !crate::names::is_root() {
-        return Err(lost.failure());
-    }
-    let status = Command::new("/sbin/modprobe")
+/// Loads the module, and looks again. That may help nobody but root; as ipvsadm it is tried in any
+/// case, and modprobe says what it has to say.
+fn load_module(lost: Lost, wanted: &Wanted<'_>) -> Outcome<(AnyClient, Info)> {
+    let _ = Command::new("/sbin/modprobe")
         .args(["--", "ip_vs"])
         .stdin(Stdio::null())
         .status();
-    match status {
-        Ok(status) if status.success() => kernel().map_err(|again| {
-            Lost {
-                remedy: lost.remedy,
-                ..again
-            }
-            .failure()
-        }),
-        _ => Err(lost.failure()),
-    }
+    let remedy = lost.remedy;
+    kernel().map_err(|again| Lost { remedy, ..again }.failure(wanted))
 }
 
 fn connect(transport: Box<dyn Transport>) -> Result<(AnyClient, Info), IpvsError> {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use ipvs_netlink::{CommandKind, IpvsError, Reason};
+use ipvs_netlink::{CommandKind, IpvsError, Reason, Refused};
 
 /// Why a command line failed. Messages are bytes: they repeat arguments, which need not be UTF-8.
 #[derive(Debug)]
@@ -13,18 +13,26 @@ pub(crate) struct Failure {
     pub(crate) status: u8,
     /// Whether it ends `-R` at once; otherwise the next line is done.
     pub(crate) ends_restore: bool,
+    /// Which word of the command line is at fault, from 0.
+    pub(crate) word: usize,
 }
 
 /// What a command line can end with.
 pub(crate) type Outcome<T> = Result<T, Failure>;
 
 impl Failure {
+    /// The same, with the word at fault.
+    pub(crate) fn at(self, word: usize) -> Self {
+        Self { word, ..self }
+    }
+
     /// The arguments are wrong.
     pub(crate) fn usage(message: impl Into<Vec<u8>>) -> Self {
         Self {
             message: line(message),
             status: 2,
             ends_restore: true,
+            word: 0,
         }
     }
 
@@ -42,6 +50,7 @@ impl Failure {
             message: line(message),
             status: 255,
             ends_restore: true,
+            word: 0,
         }
     }
 
@@ -52,6 +61,7 @@ impl Failure {
             message: line(message),
             status: 255,
             ends_restore: false,
+            word: 0,
         }
     }
 
@@ -61,16 +71,28 @@ impl Failure {
             message: describe(error),
             status: 255,
             ends_restore: false,
+            word: 0,
         }
     }
 
-    /// IPVS refused to list, which has a status of its own.
+    /// IPVS refused a command of a batch.
+    pub(crate) fn refused(refused: &Refused) -> Self {
+        Self {
+            message: describe_refusal(refused),
+            status: 255,
+            ends_restore: false,
+            word: 0,
+        }
+    }
+
+    /// IPVS refused to list, which has a status of its own and ends `-R`.
     pub(crate) fn listing(error: &IpvsError) -> Self {
         let missing = error
             .refused()
             .is_some_and(|refused| refused.reason() == Reason::NoSuchService);
         Self {
             status: if missing { 1 } else { 255 },
+            ends_restore: missing,
             ..Self::ipvs(error)
         }
     }
@@ -84,9 +106,13 @@ fn line(message: impl Into<Vec<u8>>) -> Vec<u8> {
 
 /// ipvsadm's words for an error, and behind them what the dataplane itself has to say.
 fn describe(error: &IpvsError) -> Vec<u8> {
-    let Some(refused) = error.refused() else {
-        return line(error.to_string());
-    };
+    match error.refused() {
+        Some(refused) => describe_refusal(refused),
+        None => line(error.to_string()),
+    }
+}
+
+fn describe_refusal(refused: &Refused) -> Vec<u8> {
     use CommandKind as C;
     let of_server = matches!(
         refused.command,
@@ -134,8 +160,6 @@ fn system_words(errno: i32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ipvs_netlink::Refused;
-
     use super::*;
 
     fn message(command: CommandKind, errno: i32, remark: Option<&str>) -> String {

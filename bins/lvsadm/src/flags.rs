@@ -1,7 +1,7 @@
 //! The one table of commands and options; the parser, the checks and the help are read from it.
 //!
 //! Design: names, arity and message names are ipvsadm's, since scripts see them. An option that
-//! lvsadm adds stands in the same table, marked by a comment.
+//! lvsadm adds stands in the same table, marked as ours.
 
 /// What to do: the first option of a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,6 +243,8 @@ pub(crate) struct Flag {
     pub(crate) long: &'static str,
     pub(crate) meaning: Meaning,
     pub(crate) arity: Arity,
+    /// Whether ipvsadm lacks it.
+    pub(crate) ours: bool,
     /// For the help: the value's name, and what it does.
     pub(crate) value: &'static str,
     pub(crate) help: &'static str,
@@ -260,6 +262,7 @@ const fn verb(
         long,
         meaning: Meaning::Verb(verb),
         arity: Arity::None,
+        ours: false,
         value,
         help,
     }
@@ -271,6 +274,7 @@ const fn switch(short: Option<u8>, long: &'static str, key: Key, help: &'static 
         long,
         meaning: Meaning::Key(key),
         arity: Arity::None,
+        ours: false,
         value: "",
         help,
     }
@@ -288,6 +292,7 @@ const fn value(
         long,
         meaning: Meaning::Key(key),
         arity: Arity::Value,
+        ours: false,
         value,
         help,
     }
@@ -589,8 +594,10 @@ pub(crate) const FLAGS: &[Flag] = &[
         "N",
         "multicast time to live",
     ),
-    // Not one of ipvsadm's.
-    switch(None, "json", Key::Json, "list as JSON"),
+    Flag {
+        ours: true,
+        ..switch(None, "json", Key::Json, "list as JSON")
+    },
 ];
 
 /// The row of a short option.

@@ -4,23 +4,36 @@
 //! way round, and knows no services.
 
 use std::ffi::{CStr, CString};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipvs_netlink::Protocol;
 use socket2::SockAddr;
 
-/// The IPv4 address of a host.
+#[allow(unsafe_code)]
+unsafe extern "C" {
+    // Not in the libc crate. `getaddrinfo` would sort the addresses by which is nearest.
+    fn gethostbyname(name: *const libc::c_char) -> *const libc::hostent;
+}
+
+/// The first IPv4 address of a host, in the order of the hosts file or of the DNS answer.
+#[allow(unsafe_code)]
 pub(crate) fn address_of_host(name: &str) -> Option<Ipv4Addr> {
-    if name.is_empty() {
+    // A fuzzer must not send its words to the DNS.
+    if cfg!(fuzzing) {
         return None;
     }
-    (name, 0)
-        .to_socket_addrs()
-        .ok()?
-        .find_map(|address| match address {
-            SocketAddr::V4(address) => Some(*address.ip()),
-            SocketAddr::V6(_) => None,
-        })
+    let name = CString::new(name).ok().filter(|name| !name.is_empty())?;
+    // SAFETY: the name has a closing NUL. The answer is null or points to static memory, which is
+    // read before another call could change it: lvsadm has one thread. Its list of addresses ends
+    // with a null pointer, and each holds `h_length` bytes.
+    unsafe {
+        let host = gethostbyname(name.as_ptr()).as_ref()?;
+        if host.h_addrtype != libc::AF_INET || host.h_length != 4 {
+            return None;
+        }
+        let first = host.h_addr_list.as_ref()?.cast::<[u8; 4]>().as_ref()?;
+        Some(Ipv4Addr::from(*first))
+    }
 }
 
 /// The host that has an address.
@@ -87,6 +100,20 @@ fn c_name(protocol: Protocol) -> &'static CStr {
 pub(crate) fn die_of_closed_pipes() {
     // SAFETY: sets a disposition before there are threads; no handler is involved.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
+/// How many lines the terminal on standard output has; `None` if it is none.
+#[allow(unsafe_code)]
+pub(crate) fn terminal_lines() -> Option<usize> {
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the request fills a winsize, which outlives the call.
+    let status = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &raw mut size) };
+    (status == 0 && size.ws_row > 0).then_some(size.ws_row.into())
 }
 
 /// Whether we are root.

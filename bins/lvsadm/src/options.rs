@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use ipvs_netlink::{AddressFamily, DaemonRole, Granularity, Protocol, ServiceKey, TunnelChecksum};
 
+use crate::command::Dialect;
 use crate::exit::{Failure, Outcome};
 use crate::flags::{Key, Meaning, Verb};
 use crate::value::{self, number};
 use crate::words::Found;
 
-/// 31 days.
-const LONGEST_TIMEOUT: u64 = 2_678_400;
+/// 31 days, in seconds.
+pub(crate) const LONGEST_TIMEOUT: u64 = 2_678_400;
 
 /// Ways to forward, as asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -48,8 +49,10 @@ impl TunnelType {
 /// What the options of a command line have said.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    /// Which keys were given.
-    given: Vec<Key>,
+    /// Which keys were given, and by which word.
+    given: Vec<(Key, usize)>,
+    /// Whether numbers may be all that IPVS takes, and not only what ipvsadm takes.
+    wide: bool,
     pub(crate) service: Option<ServiceKey>,
     pub(crate) scheduler: Option<Vec<u8>>,
     pub(crate) scheduler_flags: Option<Vec<u8>>,
@@ -74,9 +77,27 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    pub(crate) fn new(dialect: Dialect) -> Self {
+        Self {
+            wide: dialect.wide,
+            ..Self::default()
+        }
+    }
+
+    /// Whether all is taken that IPVS takes.
+    pub(crate) fn wide(&self) -> bool {
+        self.wide
+    }
+
     /// Whether a key was given.
     pub(crate) fn has(&self, key: Key) -> bool {
-        self.given.contains(&key)
+        self.given.iter().any(|(given, _)| *given == key)
+    }
+
+    /// The word that gave a key; the first one if none did.
+    pub(crate) fn place(&self, key: Key) -> usize {
+        let found = self.given.iter().find(|(given, _)| *given == key);
+        found.map_or(0, |(_, word)| *word)
     }
 
     /// Takes the value of `--start-daemon` or `--stop-daemon`.
@@ -106,15 +127,17 @@ impl Options {
             let message = format!("multiple '{}' options specified", key.name());
             return Err(Failure::usage(message));
         }
-        self.given.push(key);
+        self.given.push((key, found.place));
         let text = found.value.as_deref().unwrap_or_default();
+        let largest = if self.wide { u32::MAX.into() } else { MAX_INT };
         match key {
             Key::Service => self.take_service(found.flag.long, text)?,
             Key::Scheduler => self.scheduler = Some(text.to_vec()),
             Key::SchedFlags => self.scheduler_flags = Some(text.to_vec()),
             Key::Persistent => {
                 let seconds = match &found.value {
-                    Some(text) => timeout(text, 1)?,
+                    Some(text) if self.wide => timeout(text, 0, u32::MAX.into())?,
+                    Some(text) => timeout(text, 1, LONGEST_TIMEOUT)?,
                     None => 360,
                 };
                 self.persistence = Some(Duration::from_secs(seconds));
@@ -127,10 +150,14 @@ impl Options {
                     Some(ServiceKey::Mark { .. }) => &[Protocol::Tcp],
                     None => &[],
                 };
-                let server = value::endpoint(text, protocols);
-                self.server = Some(server.ok_or_else(|| {
-                    Failure::usage("illegal real server address[:port] specified")
-                })?);
+                let illegal = || Failure::usage("illegal real server address[:port] specified");
+                let (address, mut port) = value::endpoint(text, protocols).ok_or_else(illegal)?;
+                if !self.wide {
+                    // The service's port as far as it is known: 0 if the service comes later.
+                    let of_service = self.service.as_ref().map_or(0, ServiceKey::port);
+                    port = port.or(Some(of_service));
+                }
+                self.server = Some((address, port));
             }
             Key::Forwarding => {
                 self.forwarding = match found.flag.short {
@@ -140,13 +167,13 @@ impl Options {
                 };
             }
             Key::Weight => {
-                self.weight = Some(in_range(text, 0, MAX_INT, "illegal weight specified")?)
+                self.weight = Some(in_range(text, 0, largest, "illegal weight specified")?)
             }
             Key::UpperThreshold => {
-                self.upper_threshold = in_range(text, 0, MAX_INT, "illegal u_threshold specified")?;
+                self.upper_threshold = in_range(text, 0, largest, "illegal u_threshold specified")?;
             }
             Key::LowerThreshold => {
-                self.lower_threshold = in_range(text, 0, MAX_INT, "illegal l_threshold specified")?;
+                self.lower_threshold = in_range(text, 0, largest, "illegal l_threshold specified")?;
             }
             Key::TunType => {
                 self.tunnel_type = match text {
@@ -157,7 +184,12 @@ impl Options {
                 };
             }
             Key::TunPort => {
-                self.tunnel_port = in_range(text, 1, 65535, "illegal tunnel port specified")?;
+                self.tunnel_port = in_range(
+                    text,
+                    u64::from(!self.wide),
+                    65535,
+                    "illegal tunnel port specified",
+                )?;
             }
             Key::TunNocsum => self.tunnel_checksum = TunnelChecksum::None,
             Key::TunCsum => self.tunnel_checksum = TunnelChecksum::Full,
@@ -269,8 +301,8 @@ impl Options {
 const MAX_INT: u64 = i32::MAX as u64;
 
 /// A timeout in seconds.
-pub(crate) fn timeout(text: &[u8], low: u64) -> Outcome<u64> {
-    number(text, low, LONGEST_TIMEOUT)
+pub(crate) fn timeout(text: &[u8], low: u64, high: u64) -> Outcome<u64> {
+    number(text, low, high)
         .ok_or_else(|| Failure::usage(quoted("invalid timeout value", text, " specified")))
 }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod address;
 pub(crate) mod json;
+pub(crate) mod rules;
 pub(crate) mod save;
 
 use std::io::Write;

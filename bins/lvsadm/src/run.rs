@@ -1,10 +1,10 @@
 //! Does what a command line asks for.
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 
-use ipvs_netlink::{Info, IpvsError, ServiceEntry};
+use ipvs_netlink::{Command, Info, IpvsError, ServiceEntry};
 
-use crate::command::{Listing, Subject, Task, parse};
+use crate::command::{Dialect, Listing, Subject, Task, parse};
 use crate::dataplane::AnyClient;
 use crate::exit::{Failure, Outcome};
 use crate::help;
@@ -21,14 +21,16 @@ pub(crate) struct Runner<O> {
     pub(crate) program: Vec<u8>,
     /// Whether `-R` skips lines that begin with `#`, as `ipvsadm-restore` does.
     pub(crate) skip_comments: bool,
-    /// `POSIXLY_CORRECT`.
-    pub(crate) posix: bool,
+    pub(crate) dialect: Dialect,
 }
+
+/// How many commands of `-R` are collected at most before they go out.
+const BATCH: usize = 1000;
 
 impl<O: Write> Runner<O> {
     /// Does a command line. Returns the exit status, its messages being out.
-    pub(crate) fn run(&mut self, arguments: &[Vec<u8>], input: &mut dyn BufRead) -> u8 {
-        let result = parse(arguments, &self.program, self.posix).and_then(|task| match task {
+    pub(crate) fn run(&mut self, arguments: &[Vec<u8>], input: &mut BufReader<impl Read>) -> u8 {
+        let result = parse(arguments, &self.program, self.dialect).and_then(|task| match task {
             Task::Restore => Ok(self.restore(input)),
             task => self.perform(&task).map(|()| 0),
         });
@@ -64,29 +66,42 @@ impl<O: Write> Runner<O> {
         Ok(())
     }
 
-    /// Does the lines of `input`, each as soon as it is read. What IPVS or the option parser refuse
-    /// does not stop it; what is wrong usage does.
-    fn restore(&mut self, input: &mut dyn BufRead) -> u8 {
+    /// Does the lines of `input`. What IPVS or the option parser refuse does not stop it; what is
+    /// wrong usage does.
+    ///
+    /// Changes are collected as long as further lines are there already, and go out together: that
+    /// is many times as fast, and nobody can tell, because they are done before the next line is
+    /// waited for and before anything else is printed.
+    fn restore(&mut self, input: &mut BufReader<impl Read>) -> u8 {
         let mut status = 0;
         let mut line = Vec::new();
-        while input
-            .read_until(b'\n', &mut line)
-            .is_ok_and(|count| count > 0)
-        {
-            if self.skip_comments && line.starts_with(b"#") {
-                line.clear();
-                continue;
+        let mut changes = Vec::new();
+        loop {
+            if changes.len() >= BATCH || !input.buffer().contains(&b'\n') {
+                self.change(&mut changes, &mut status);
+            }
+            line.clear();
+            match input.read_until(b'\n', &mut line) {
+                Ok(0) | Err(_) => break,
+                Ok(_) if self.skip_comments && line.starts_with(b"#") => continue,
+                Ok(_) => {}
             }
             let arguments: Vec<Vec<u8>> = line
                 .split(|byte| b" \t\r\n".contains(byte))
                 .filter(|word| !word.is_empty() && *word != b"ipvsadm")
                 .map(<[u8]>::to_vec)
                 .collect();
-            line.clear();
             if arguments.is_empty() {
                 continue;
             }
-            let task = parse(&arguments, &self.program, self.posix);
+            let task = match parse(&arguments, &self.program, self.dialect) {
+                Ok(Task::Change(change)) => {
+                    changes.push(change);
+                    continue;
+                }
+                task => task,
+            };
+            self.change(&mut changes, &mut status);
             let ends = matches!(task, Ok(Task::Help | Task::Version));
             match task.and_then(|task| self.perform(&task)) {
                 Ok(()) if ends => return 0,
@@ -99,7 +114,29 @@ impl<O: Write> Runner<O> {
                 }
             }
         }
+        self.change(&mut changes, &mut status);
         status
+    }
+
+    /// Does collected changes and reports what was refused; `status` is then that of the last.
+    fn change(&mut self, changes: &mut Vec<Command>, status: &mut u8) {
+        if changes.is_empty() {
+            return;
+        }
+        match self.client.apply(changes) {
+            Ok(failures) => {
+                *status = 0;
+                for failure in failures {
+                    let last = failure.index + 1 == changes.len();
+                    let shown = self.report(&Failure::refused(&failure.refused));
+                    if last {
+                        *status = shown;
+                    }
+                }
+            }
+            Err(error) => *status = self.report(&Failure::ipvs(&error)),
+        }
+        changes.clear();
     }
 
     fn save(&mut self, numeric: bool) -> Result<(), IpvsError> {

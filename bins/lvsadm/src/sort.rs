@@ -10,14 +10,14 @@ use std::net::IpAddr;
 use ipvs_netlink::{AddressFamily, DestinationEntry, ServiceEntry, ServiceKey};
 
 /// Sorts services by mark, family, protocol, address and port.
-pub(crate) fn services(entries: &mut Vec<ServiceEntry>) {
+pub(crate) fn services(entries: &mut [ServiceEntry]) {
     merge_sort(entries, &|a, b| {
         service_keys(&a.service.key, &b.service.key)
     });
 }
 
 /// Sorts servers by address and port, whatever the family.
-pub(crate) fn servers(entries: &mut Vec<DestinationEntry>) {
+pub(crate) fn servers(entries: &mut [DestinationEntry]) {
     merge_sort(entries, &|a, b| {
         let (a, b) = (&a.destination, &b.destination);
         addresses(a.address, b.address).then(a.port.cmp(&b.port))
@@ -78,25 +78,48 @@ fn difference(a: u32, b: u32) -> Ordering {
     (a.wrapping_sub(b) as i32).cmp(&0)
 }
 
+/// Sorts by merging. Only numbers are moved about, the items once at the end: they are long, and many.
+fn merge_sort<T>(items: &mut [T], compare: &impl Fn(&T, &T) -> Ordering) {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    let mut space = Vec::with_capacity(items.len());
+    merge(&mut order, &mut space, &|a, b| {
+        // Both are indices of `items`.
+        compare(&items[a], &items[b])
+    });
+    // Each circle of the permutation is walked once.
+    for start in 0..order.len() {
+        let mut at = start;
+        while order[at] != start {
+            let next = order[at];
+            items.swap(at, next);
+            order[at] = at;
+            at = next;
+        }
+        order[at] = at;
+    }
+}
+
 /// Splits in halves, the first one shorter, and takes from the left when it is not greater.
-fn merge_sort<T: Clone>(items: &mut Vec<T>, compare: &impl Fn(&T, &T) -> Ordering) {
-    if items.len() < 2 {
+fn merge(order: &mut [usize], space: &mut Vec<usize>, compare: &impl Fn(usize, usize) -> Ordering) {
+    if order.len() < 2 {
         return;
     }
-    let mut right = items.split_off(items.len() / 2);
-    merge_sort(items, compare);
-    merge_sort(&mut right, compare);
-    let mut left = std::mem::take(items).into_iter().peekable();
-    let mut right = right.into_iter().peekable();
+    let (left, right) = order.split_at_mut(order.len() / 2);
+    merge(left, space, compare);
+    merge(right, space, compare);
+    space.clear();
+    let mut left = left.iter().copied().peekable();
+    let mut right = right.iter().copied().peekable();
     loop {
         let from_left = match (left.peek(), right.peek()) {
-            (Some(a), Some(b)) => compare(a, b).is_le(),
+            (Some(a), Some(b)) => compare(*a, *b).is_le(),
             (Some(_), None) => true,
             (None, Some(_)) => false,
-            (None, None) => return,
+            (None, None) => break,
         };
-        items.extend(if from_left { left.next() } else { right.next() });
+        space.extend(if from_left { left.next() } else { right.next() });
     }
+    order.copy_from_slice(space);
 }
 
 #[cfg(test)]
@@ -111,6 +134,17 @@ mod tests {
         assert!(less("128.0.0.1", "192.168.0.1"));
         assert!(less("10.0.0.1", "10.0.0.2"));
         assert!(less("10.0.0.1", "2001:db8::1"));
+    }
+
+    #[test]
+    fn any_permutation_is_carried_out() {
+        for count in 0..40_usize {
+            let mut items: Vec<usize> = (0..count).map(|index| index * 17 % 41).collect();
+            let mut expected = items.clone();
+            expected.sort_unstable();
+            merge_sort(&mut items, &usize::cmp);
+            assert_eq!(items, expected);
+        }
     }
 
     #[test]

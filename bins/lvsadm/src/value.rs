@@ -90,6 +90,8 @@ pub(crate) fn endpoint(text: &[u8], protocols: &[Protocol]) -> Option<(IpAddr, O
     }
     match text.iter().position(|byte| *byte == b':') {
         Some(at) => Some((host(&text[..at])?, Some(port(&text[at + 1..], protocols)?))),
+        // An oddity that scripts can see: a number alone is no address, though `1:80` and `0x1` are.
+        None if text.iter().all(u8::is_ascii_digit) => None,
         None => Some((host(text)?, None)),
     }
 }
@@ -195,6 +197,8 @@ mod tests {
             Some((address("2001:db8::1:80"), None))
         );
         assert_eq!(read("[10.0.0.2]:80"), Some((address("10.0.0.2"), None)));
+        assert_eq!(read("1:80"), Some((address("0.0.0.1"), Some(80))));
+        assert_eq!(read("0x1"), Some((address("0.0.0.1"), None)));
         for text in [
             "[2001:db8::1]",
             "10.0.0.1:",
@@ -206,6 +210,8 @@ mod tests {
             "10.0.0.1:nosuchservice",
             "[fe80::1%lo]:80",
             "[10.0.0.2]",
+            "1",
+            "167772161",
         ] {
             assert_eq!(read(text), None, "{text}");
         }

@@ -3,6 +3,7 @@
 //! Design: knows the table of flags and nothing of values, so that its rules stand alone: clusters,
 //! attached values, the optional value of `-p`, words between options.
 
+use crate::command::Dialect;
 use crate::exit::{Failure, Outcome};
 use crate::flags::{self, Arity, Flag};
 
@@ -11,6 +12,8 @@ use crate::flags::{self, Arity, Flag};
 pub(crate) struct Found {
     pub(crate) flag: &'static Flag,
     pub(crate) value: Option<Vec<u8>>,
+    /// Which word it stood in, from 0.
+    pub(crate) place: usize,
     /// The last word that it took, for messages: the one that it stood in, or its value's.
     pub(crate) word: Vec<u8>,
 }
@@ -18,23 +21,29 @@ pub(crate) struct Found {
 /// Walks over the words of a command line.
 #[derive(Debug)]
 pub(crate) struct Words<'a> {
+    all: &'a [Vec<u8>],
     rest: std::slice::Iter<'a, Vec<u8>>,
     /// What is left of a cluster, and the whole of it.
     cluster: Option<(&'a [u8], &'a [u8])>,
     /// Words that are no options.
-    pub(crate) stray: Vec<&'a [u8]>,
-    /// Whether the first stray word ends the options (`POSIXLY_CORRECT`).
-    posix: bool,
+    pub(crate) stray: Vec<&'a Vec<u8>>,
+    dialect: Dialect,
 }
 
 impl<'a> Words<'a> {
-    pub(crate) fn new(arguments: &'a [Vec<u8>], posix: bool) -> Self {
+    pub(crate) fn new(arguments: &'a [Vec<u8>], dialect: Dialect) -> Self {
         Self {
+            all: arguments,
             rest: arguments.iter(),
             cluster: None,
             stray: Vec::new(),
-            posix,
+            dialect,
         }
+    }
+
+    /// Which word was taken last, from 0.
+    pub(crate) fn position(&self) -> usize {
+        (self.all.len() - self.rest.len()).saturating_sub(1)
     }
 
     /// The next option, or `None` when there is none any more.
@@ -54,7 +63,7 @@ impl<'a> Words<'a> {
                 }
                 _ => {
                     self.stray.push(word);
-                    if self.posix {
+                    if self.dialect.posix {
                         self.end();
                     }
                 }
@@ -64,7 +73,7 @@ impl<'a> Words<'a> {
 
     /// Takes all that is left for stray words.
     fn end(&mut self) {
-        self.stray.extend(self.rest.by_ref().map(Vec::as_slice));
+        self.stray.extend(self.rest.by_ref());
     }
 
     fn long(&mut self, name: &'a [u8], word: &'a [u8]) -> Outcome<Found> {
@@ -72,7 +81,10 @@ impl<'a> Words<'a> {
             Some(at) => (&name[..at], name.get(at + 1..)),
             None => (name, None),
         };
-        let flag = flags::long(name).ok_or_else(|| Failure::option(word, "unknown option"))?;
+        let unknown = || Failure::option(word, "unknown option");
+        let flag = flags::long(name)
+            .filter(|flag| !flag.ours || !self.dialect.ipvsadm)
+            .ok_or_else(unknown)?;
         self.finish(flag, attached, word)
     }
 
@@ -98,6 +110,7 @@ impl<'a> Words<'a> {
         attached: Option<&[u8]>,
         word: &[u8],
     ) -> Outcome<Found> {
+        let place = self.position();
         let value = match (flag.arity, attached) {
             (Arity::None, None) => None,
             (Arity::None, Some(_)) => {
@@ -109,6 +122,7 @@ impl<'a> Words<'a> {
                 let value = self.rest.next().ok_or_else(missing)?;
                 return Ok(Found {
                     flag,
+                    place,
                     value: Some(value.clone()),
                     word: value.clone(),
                 });
@@ -120,6 +134,7 @@ impl<'a> Words<'a> {
         };
         Ok(Found {
             flag,
+            place,
             value,
             word: word.to_vec(),
         })
@@ -136,7 +151,7 @@ mod tests {
             .split_ascii_whitespace()
             .map(|word| word.as_bytes().to_vec())
             .collect();
-        let mut words = Words::new(&arguments, false);
+        let mut words = Words::new(&arguments, Dialect::default());
         let mut text = String::new();
         loop {
             match words.next() {
@@ -212,8 +227,14 @@ mod tests {
     #[test]
     fn posix_ends_options_at_the_first_word() {
         let arguments = [b"foo".to_vec(), b"-L".to_vec()];
-        let mut words = Words::new(&arguments, true);
+        let mut words = Words::new(
+            &arguments,
+            Dialect {
+                posix: true,
+                ..Dialect::default()
+            },
+        );
         assert!(words.next().unwrap().is_none());
-        assert_eq!(words.stray, [b"foo".as_slice(), b"-L"]);
+        assert_eq!(words.stray, [&arguments[0], &arguments[1]]);
     }
 }

@@ -132,9 +132,9 @@ fn without_a_dataplane_the_remedy_is_named() {
 }
 
 #[test]
-fn help_and_version_need_no_dataplane() {
+fn help_needs_no_dataplane_and_version_is_that_of_ipvsadm() {
     let help = lvsadm()
-        .arg("-h")
+        .arg("help")
         .env("LVSD_SOCKET", "/nonexistent")
         .output()
         .unwrap();
@@ -145,6 +145,8 @@ fn help_and_version_need_no_dataplane() {
         "--json",
         "--socket PATH",
         "-p, --persistent",
+        "apply FILE",
+        "--dry-run",
     ] {
         assert!(
             text(&help.stdout).contains(option),
@@ -152,23 +154,41 @@ fn help_and_version_need_no_dataplane() {
             text(&help.stdout)
         );
     }
-    let version = lvsadm()
-        .arg("--version")
-        .env("LVSD_SOCKET", "/nonexistent")
-        .output()
-        .unwrap();
-    let ipvsadm = "v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n";
+    let version = lvsadm().arg("version").output().unwrap();
     let ours = concat!("lvskit v", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!(text(&version.stdout), format!("lvsadm {ipvsadm}{ours}"));
-    // Called as ipvsadm it is that, to the byte.
+    assert_eq!(text(&version.stdout), ours);
+    // As ipvsadm, to the byte, by every name.
     let served = served();
-    let version = lvsadm()
-        .arg0("ipvsadm")
-        .args(["--version", "--socket"])
-        .arg(&served.socket)
-        .output()
-        .unwrap();
-    assert_eq!(text(&version.stdout), format!("ipvsadm {ipvsadm}"));
+    for name in ["ipvsadm", "lvsadm"] {
+        let version = lvsadm()
+            .arg0(name)
+            .args(["--version", "--socket"])
+            .arg(&served.socket)
+            .output()
+            .unwrap();
+        assert_eq!(
+            text(&version.stdout),
+            format!("{name} v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n")
+        );
+    }
+}
+
+#[test]
+fn by_the_name_ipvsadm_nothing_is_added() {
+    let served = served();
+    let run = |words: &[&str]| {
+        let mut command = lvsadm();
+        command.arg0("ipvsadm").args(words);
+        command.env("LVSD_SOCKET", &served.socket).output().unwrap()
+    };
+    let json = run(&["-L", "--json"]);
+    assert_eq!(text(&json.stderr), "--json: unknown option\n");
+    let save = run(&["save"]);
+    let message = "Try `ipvsadm -h' or 'ipvsadm --help' for more information.\n";
+    assert_eq!(
+        (save.status.code(), text(&save.stderr)),
+        (Some(255), message)
+    );
 }
 
 #[test]

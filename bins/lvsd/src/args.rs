@@ -9,6 +9,11 @@ use director::logging::{Facility, LogOptions};
 use director::options::{DataplaneChoice, Parts, RunOptions};
 
 use crate::check::Check;
+use crate::config::Config;
+use crate::diff::Diff;
+use crate::explain::Explain;
+use crate::fmt::Fmt;
+use crate::realserver;
 use crate::replay::Replay;
 
 /// What follows the options of `lvsd` and `lvsd run`.
@@ -25,10 +30,11 @@ $XDG_RUNTIME_DIR/lvsd, else /tmp/lvsd-UID.
 
 Exit status:
   0   was asked to stop, runs in the background now, or runs already
-  1   cannot run here, or the command line is wrong; with -t: the configuration has an error
+  1   cannot run here, or the command line is wrong
   4   the run folder or a pid file cannot be written
   6   the configuration file cannot be read
-  70  a fault in the program";
+  70  a fault in the program
+  With -t, as keepalived: 0 good, 2 a value is missing, 4 no file, 5 another problem, 6 an include fails";
 
 /// What follows the options of `lvsd status`.
 const AFTER_STATUS: &str = "\
@@ -39,6 +45,22 @@ Examples:
 Exit status:
   0  the director has answered, whatever it said about its services
   1  no director answers in the run folder, or the command line is wrong";
+
+/// What follows the options of `lvsd lsp`.
+const AFTER_LSP: &str = "\
+A language server for keepalived.conf, started by the editor. docs/editors.md tells how to set it
+up in VS Code, Neovim and Helix.
+
+Exit status:
+  0  the editor said goodbye
+  1  the editor is gone without a word, or does not keep to the protocol";
+
+/// What follows the options of `lvsd completions`.
+const AFTER_COMPLETIONS: &str = "\
+Examples:
+  lvsd completions bash > /etc/bash_completion.d/lvsd
+  lvsd completions zsh > ~/.zfunc/_lvsd
+  lvsd completions fish > ~/.config/fish/completions/lvsd.fish";
 
 /// Load-balancing director: reads keepalived.conf, checks servers, balances traffic.
 #[derive(Debug, Parser)]
@@ -76,6 +98,36 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Say what is wrong with configuration files.
     Check(Check),
+    /// Bring configuration files into one style.
+    Fmt(Fmt),
+    /// Say what a keyword or a code of a finding means.
+    Explain(Explain),
+    /// Print a configuration expanded, or as it is meant.
+    Config(Config),
+    /// Say what a reload would change.
+    Diff(Diff),
+    /// Serve an editor: findings while typing, help, completion, definitions, formatting, fixes.
+    #[command(after_help = AFTER_LSP)]
+    Lsp {
+        /// Speak over standard input and output; the only way there is, named for editors that
+        /// say so.
+        #[arg(long)]
+        stdio: bool,
+    },
+    /// Print completions of commands, options and keywords for a shell.
+    #[command(after_help = AFTER_COMPLETIONS)]
+    Completions {
+        /// The shell.
+        #[arg(value_enum, value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Make this host a real server of LVS-DR or LVS-TUN, or undo that.
+    #[command(name = "realserver", subcommand_required = true, after_help = realserver::AFTER_HELP)]
+    RealServer {
+        /// What to do.
+        #[command(subcommand)]
+        command: realserver::Command,
+    },
     /// Show a director at work on this machine: three web servers, one of which fails and comes back.
     Demo(crate::demo::DemoArgs),
     /// Part of a running director.
@@ -175,6 +227,9 @@ pub(crate) struct Run {
     /// Who carries the traffic: auto, kernel, userspace.
     #[arg(long, value_name = "WHICH", default_value = "auto")]
     dataplane: DataplaneChoice,
+    /// How often to put right what somebody else changed in the table, in seconds; 0 only at reloads.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+    audit_interval: Duration,
     /// How long connections may go on after a stop, in seconds; 0 cuts them.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
     drain_timeout: Duration,
@@ -222,6 +277,7 @@ impl Run {
             umask: self.umask,
             run_dir: self.run_dir.clone(),
             dataplane: self.dataplane,
+            audit_interval: Some(self.audit_interval).filter(|interval| !interval.is_zero()),
             drain: self.drain_timeout,
         }
     }
@@ -315,6 +371,7 @@ mod tests {
             ["-u", "1000"],
             ["--dataplane", "magic"],
             ["--drain-timeout", "-1"],
+            ["--audit-interval", "x"],
         ] {
             assert!(parse(&words).is_err(), "{words:?}");
         }

@@ -5,15 +5,23 @@
 mod args;
 mod check;
 mod colour;
+mod config;
 mod demo;
+mod diff;
+mod explain;
+mod files;
+mod fmt;
+mod lsp;
+mod realserver;
 mod replay;
 mod rules;
 mod status;
+mod test;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use director::exit::Exit;
 
 use crate::args::{Cli, Command, Run};
@@ -36,6 +44,13 @@ fn main() -> ExitCode {
         Some(Command::Status(options)) => status::print(&options),
         Some(Command::Replay(options)) => replay::run(&options),
         Some(Command::Check(options)) => check::run(&options),
+        Some(Command::Fmt(options)) => fmt::run(&options),
+        Some(Command::Explain(options)) => explain::run(&options),
+        Some(Command::Config(options)) => config::run(&options),
+        Some(Command::Diff(options)) => diff::run(&options),
+        Some(Command::Lsp { stdio: _ }) => lsp::run(),
+        Some(Command::Completions { shell }) => completions(shell),
+        Some(Command::RealServer { command }) => realserver::run(&command),
         Some(Command::Demo(options)) => match demo::run(&options) {
             Ok(code) => code,
             Err(error) => {
@@ -52,6 +67,14 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints the completions of a shell.
+fn completions(shell: clap_complete::Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "lvsd", &mut script);
+    files::print(&String::from_utf8_lossy(&script));
+    Exit::Ok.into()
+}
+
 /// Prints what clap has to say instead of a command line: help, or what is wrong with it.
 fn help_or_complain(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
@@ -64,6 +87,8 @@ fn help_or_complain(error: &clap::Error) -> ExitCode {
         false => std::io::stdout().write_all(text.as_bytes()),
     };
     match error.use_stderr() {
+        // There, 1 says that there is a difference.
+        true if first == "diff" => ExitCode::from(2),
         true => Exit::Fatal.into(),
         false => Exit::Ok.into(),
     }
@@ -76,7 +101,7 @@ fn run(run: &Run) -> ExitCode {
     if let Some(log) = &run.config_test {
         let options = run.options();
         let id = options.config_id.as_deref();
-        return check::test(
+        return test::run(
             &options.config_file,
             id,
             options.check_includes,

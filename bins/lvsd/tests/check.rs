@@ -87,15 +87,64 @@ fn programs_get_one_document() {
 }
 
 #[test]
+fn other_programs_get_their_own_formats() {
+    let folder = folder();
+    let run = |format| {
+        let output = lvsd(folder.path(), &["check", "--format", format, "bad.conf"]);
+        assert_eq!(output.status.code(), Some(1), "{format}");
+        text(&output.stdout)
+    };
+    let log: serde_json::Value = serde_json::from_str(&run("sarif")).expect("JSON");
+    assert_eq!(log["version"], "2.1.0");
+    let result = &log["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "KC0017");
+    let place = &result["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "bad.conf");
+    let command = "::error file=bad.conf,line=3,col=5,endColumn=12,title=KC0017::unknown keyword";
+    assert!(run("github").starts_with(command));
+    assert!(run("short").starts_with("bad.conf:3:5: error[KC0017]: "));
+    assert_eq!(run("human"), run("text"));
+}
+
+#[test]
+fn fix_writes_what_was_meant_and_says_so() {
+    let folder = folder();
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("the file");
+    let dry = lvsd(folder.path(), &["check", "--fix", "--dry-run", "bad.conf"]);
+    let patch = text(&dry.stdout);
+    assert!(
+        patch.contains("\n-    lb_alog rr\n+    lb_algo rr\n"),
+        "{patch}"
+    );
+    assert!(text(&dry.stderr).starts_with("would fix bad.conf:3: [KC0017] "));
+    assert_ne!(read("bad.conf"), GOOD);
+
+    let output = lvsd(folder.path(), &["check", "--fix", "bad.conf", "good.conf"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stderr).starts_with("fixed bad.conf:3: [KC0017] "));
+    assert!(text(&output.stderr).ends_with("0 errors, 0 warnings in 2 files\n"));
+    assert_eq!(
+        (read("bad.conf"), read("good.conf")),
+        (GOOD.into(), GOOD.into())
+    );
+
+    fs::write(folder.path().join("hopeless.conf"), "frobnicate\n").expect("a file");
+    let output = lvsd(folder.path(), &["check", "--fix", "hopeless.conf"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("frobnicate"));
+    assert_eq!(read("hopeless.conf"), "frobnicate\n");
+}
+
+#[test]
 fn a_test_prints_to_standard_error_or_to_a_file() {
     let folder = folder();
     let output = lvsd(folder.path(), &["-t", "-f", "bad.conf"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(5));
     assert!(text(&output.stdout).is_empty());
     assert!(text(&output.stderr).contains("lb_alog"));
 
     let output = lvsd(folder.path(), &["-tlog.txt", "-f", "bad.conf"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(5));
     assert!(text(&output.stderr).is_empty());
     let log = fs::read_to_string(folder.path().join("log.txt")).expect("the log");
     assert!(log.contains("lb_alog"));
@@ -110,7 +159,7 @@ fn a_test_prints_to_standard_error_or_to_a_file() {
         lvsd(folder.path(), &["-t", "-f", "missing.conf"])
             .status
             .code(),
-        Some(1)
+        Some(4)
     );
 }
 

@@ -13,9 +13,30 @@ fn the_page_and_the_help_agree() {
     let help = help_of(LVSD, &["--help"]);
     page.assert_documents("OPTIONS", &help);
     // `run` has the options of the program itself, but for the version.
-    assert_eq!(commands(&help), ["run", "status", "replay", "check", "demo"]);
-    for command in ["status", "replay", "check", "demo"] {
+    let others = [
+        "status",
+        "replay",
+        "check",
+        "fmt",
+        "explain",
+        "config",
+        "diff",
+        "lsp",
+        "completions",
+        "realserver",
+        "demo",
+    ];
+    assert_eq!(commands(&help)[0], "run");
+    assert_eq!(commands(&help)[1..], others);
+    for command in others
+        .into_iter()
+        .filter(|name| !["completions", "realserver"].contains(name))
+    {
         let help = help_of(LVSD, &[command, "--help"]);
         page.assert_documents(&format!("lvsd {command}"), &help);
     }
+    let help = help_of(LVSD, &["realserver", "--help"]);
+    assert_eq!(commands(&help), ["up", "down", "status"]);
+    let help = ["up", "down", "status"].map(|verb| help_of(LVSD, &["realserver", verb, "--help"]));
+    page.assert_documents("lvsd realserver", &help.concat());
 }

@@ -2,11 +2,14 @@
 
 mod failover;
 mod proxy;
+mod rules;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::{packages, step};
+
+pub(crate) use rules::measure as measure_rules;
 
 /// Flags of `cargo xtask bench`.
 #[derive(Debug, Args)]
@@ -18,6 +21,8 @@ pub(crate) struct Options {
     length: proxy::Length,
     #[command(flatten)]
     extent: failover::Extent,
+    #[command(flatten)]
+    rounds: rules::Rounds,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,6 +33,8 @@ enum Name {
     Proxy,
     /// Takeover after a master is lost, against keepalived
     Failover,
+    /// Large tables of the kernel, against ipvsadm; in the lab
+    Rules,
 }
 
 /// Runs the benches; whether all ran and every comparison met its bound.
@@ -46,6 +53,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     if wanted(Name::Failover) {
         met &= failover::run(&options.extent)?;
+    }
+    if wanted(Name::Rules) {
+        met &= rules::run(options.rounds)?;
     }
     Ok(met)
 }

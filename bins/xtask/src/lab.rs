@@ -42,7 +42,7 @@ const KEEP_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// Flags of `cargo xtask lab`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Only tests whose name contains this (default: all)
+    /// Only tests whose name, or module, is this; if there is none, whose name contains it (default: all)
     filter: Option<String>,
     /// List the tests and run none
     #[arg(long, conflicts_with = "keep")]
@@ -150,6 +150,7 @@ impl Target {
         arguments.extend(self.tests.iter().cloned());
         let mut environment = inherited();
         environment.push((INSIDE.to_owned(), "inside".to_owned()));
+        environment.push(("PATH".to_owned(), self.path()));
         environment.push(("TMPDIR".to_owned(), "/run/tmp".to_owned()));
         if keep {
             environment.push((KEEP.to_owned(), terminal_size()));
@@ -162,6 +163,13 @@ impl Target {
             environment,
             limit: if keep { KEEP_LIMIT } else { LIMIT },
         }
+    }
+
+    /// Where programs are looked for: first among our own, which are built beside the tests.
+    fn path(&self) -> String {
+        let ours = self.program.ancestors().nth(2).unwrap_or(&self.folder);
+        let path = std::env::var("PATH").unwrap_or_default();
+        format!("{}:{path}", ours.display())
     }
 }
 
@@ -181,7 +189,7 @@ fn terminal_size() -> String {
 }
 
 /// Our environment, but for what tells programs how to be built and loaded.
-fn inherited() -> Vec<(String, String)> {
+pub(crate) fn inherited() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| !name.starts_with("CARGO") && !name.starts_with("LD_"))
@@ -214,7 +222,6 @@ fn targets(filter: Option<&str>) -> Result<Vec<Target>> {
         let package = folder.file_name().unwrap_or_default().to_string_lossy();
         let listed = Command::new(&program)
             .args(["--list", "--format=terse"])
-            .args(filter)
             .output()
             .with_context(|| format!("cannot run {}", program.display()))?;
         let listed = String::from_utf8_lossy(&listed.stdout);
@@ -227,12 +234,28 @@ fn targets(filter: Option<&str>) -> Result<Vec<Target>> {
             program,
             folder,
         };
-        if !target.tests.is_empty() {
-            targets.push(target);
-        }
+        targets.push(target);
     }
+    if let Some(filter) = filter {
+        choose(&mut targets, filter);
+    }
+    targets.retain(|target| !target.tests.is_empty());
     targets.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(targets)
+}
+
+/// Leaves the tests that `filter` means: a whole word of a path (`nat` is not in `destination`) goes
+/// before a part of one.
+fn choose(targets: &mut [Target], filter: &str) {
+    let is_named = |test: &str| test == filter || test.split("::").any(|word| word == filter);
+    let mut tests = targets.iter().flat_map(|target| &target.tests);
+    let has_named = tests.any(|test| is_named(test));
+    for target in targets {
+        target.tests.retain(|test| match has_named {
+            true => is_named(test),
+            false => test.contains(filter),
+        });
+    }
 }
 
 /// Builds the library that the kernel needs on large processors.
@@ -275,4 +298,32 @@ fn build(arguments: &[&str]) -> Result<Vec<Artifact>> {
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok());
     Ok(artifacts.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_word_goes_before_a_part_of_one() {
+        let chosen = |filter| {
+            let mut targets = [Target {
+                name: "a/lab".to_owned(),
+                program: "/target/debug/deps/lab-1".into(),
+                folder: "/a".into(),
+                tests: ["nat::works", "destination", "nat_too"]
+                    .map(str::to_owned)
+                    .into(),
+            }];
+            choose(&mut targets, filter);
+            let [target] = targets;
+            assert!(target.path().starts_with("/target/debug:"));
+            target.tests
+        };
+        assert_eq!(chosen("nat"), ["nat::works"]);
+        assert_eq!(chosen("nat_"), ["nat_too"]);
+        assert_eq!(chosen("ation"), ["destination"]);
+        assert_eq!(chosen("nat::works"), ["nat::works"]);
+        assert!(chosen("x").is_empty());
+    }
 }

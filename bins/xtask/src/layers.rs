@@ -28,6 +28,16 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "kconf-lsp",
+        forbidden: &[
+            "director",
+            "healthcheck",
+            "ipvs-netlink",
+            "tokio",
+            "socket2",
+        ],
+    },
+    Rule {
         name: "lvs-sched",
         forbidden: &[
             "healthcheck",

@@ -16,6 +16,7 @@ mod packages;
 mod step;
 mod test;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +48,16 @@ enum Command {
     /// The first process inside the lab's kernel
     #[command(hide = true)]
     LabInside,
+    /// The measuring side of `bench rules`
+    #[command(hide = true)]
+    BenchInside {
+        /// Ours
+        lvsadm: PathBuf,
+        /// Where the results go
+        folder: PathBuf,
+        /// How often
+        rounds: usize,
+    },
 }
 
 fn main() -> ExitCode {
@@ -54,6 +65,11 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Lab(options) => lab::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::BenchInside {
+            lvsadm,
+            folder,
+            rounds,
+        } => bench::measure_rules(&lvsadm, &folder, rounds).map(|()| true),
         Command::LabInside => lab::run_inside().map(|never| match never {}),
     };
     match outcome {

@@ -32,7 +32,7 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     Package {
         name: "keepalived",
         program: "keepalived",
-        used_for: "a second opinion on configurations and digests",
+        used_for: "a second opinion on configurations, digests and adverts",
     },
     Package {
         name: "g++",
@@ -52,7 +52,17 @@ pub(crate) const FOR_TESTS: &[Package] = &[
     Package {
         name: "iproute2",
         program: "ip",
-        used_for: "the lab's networks",
+        used_for: "networks in the lab and in namespaces",
+    },
+    Package {
+        name: "nftables",
+        program: "nft",
+        used_for: "a second opinion on packet filters",
+    },
+    Package {
+        name: "procps",
+        program: "sysctl",
+        used_for: "settings of interfaces in namespaces",
     },
     Package {
         name: "util-linux",
@@ -68,6 +78,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         name: "ipvsadm",
         program: "ipvsadm",
         used_for: "a second opinion on the kernel's table",
+    },
+    Package {
+        name: "ldirectord",
+        program: "ldirectord",
+        used_for: "a director that lvsadm serves in the place of ipvsadm",
     },
 ];
 
@@ -102,6 +117,26 @@ pub(crate) const FOR_BENCHES: &[Package] = &[
         name: "util-linux",
         program: "taskset",
         used_for: "a core for each contender",
+    },
+    Package {
+        name: "user-mode-linux",
+        program: "linux.uml",
+        used_for: "the kernel of the rule comparisons",
+    },
+    Package {
+        name: "kmod",
+        program: "modprobe",
+        used_for: "the modules of that kernel",
+    },
+    Package {
+        name: "iproute2",
+        program: "ip",
+        used_for: "its loopback",
+    },
+    Package {
+        name: "ipvsadm",
+        program: "ipvsadm",
+        used_for: "the peer of lvsadm",
     },
 ];
 

@@ -24,6 +24,13 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// A program of ours that cargo has built with this profile.
+pub(crate) fn built(profile: &str, name: &str) -> PathBuf {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    root().join(target).join(profile).join(name)
+}
+
 /// A heading, bold on a terminal.
 pub(crate) fn heading(text: &str) {
     if std::io::stdout().is_terminal() {

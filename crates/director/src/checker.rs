@@ -11,9 +11,8 @@ mod probes;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use ipvs_netlink::{Command, TimeoutsUpdate};
 use kconf_parser::Config;
-use kconf_parser::config::VirtualServerId;
+use kconf_parser::config::{FlushOnStop, VirtualServerId};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -28,7 +27,9 @@ use crate::notify::Runner;
 use crate::parent::with_sources;
 use crate::pidfile::PidFile;
 use crate::reconcile::{Action, Reconciler};
+use crate::record::RecordFile;
 use crate::role::Role;
+use crate::settings::Settings;
 use crate::status::{DataplaneKind, ServiceStatus};
 use crate::{child, ipc, logging, privileges, report, table_log, wiring};
 
@@ -44,9 +45,8 @@ const COUNT_LIMIT: Duration = Duration::from_millis(1500);
 /// How long scripts that are under way at a stop may still run.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(3);
 
-/// How long the kernel's table may take to be emptied at a stop; less than the second in which all
-/// children of a dead parent have to be gone.
-const EMPTY_LIMIT: Duration = Duration::from_millis(700);
+/// How long the kernel's table may take to be emptied at a stop: less than the parent waits.
+const EMPTY_LIMIT: Duration = Duration::from_secs(4);
 
 /// Runs as the checker of the parent with this process id. Returns the exit status.
 #[must_use]
@@ -105,9 +105,8 @@ struct Checker {
     /// Virtual servers with progress to be told when it is time.
     progressed: BTreeSet<VirtualServerId>,
     progress_at: Instant,
-    told_owned: Vec<ipvs_netlink::ServiceKey>,
-    /// Done before the table is read for the first time.
-    first: Vec<Command>,
+    /// Empty the table before it is read for the first time (`lvs_flush`).
+    flush: bool,
 }
 
 async fn serve(
@@ -130,7 +129,9 @@ async fn serve(
         DataplaneKind::Kernel => Place::Kernel,
         DataplaneKind::Userspace => Place::Userspace(start.ipvs_socket.clone()),
     };
-    let dataplane = match Table::start(place, replies) {
+    let record = RecordFile::open(&start.record);
+    let owned = record.record().services.clone();
+    let dataplane = match Table::start(place, record, replies) {
         Ok(dataplane) => dataplane,
         Err(error) => {
             error!("Unable to start the table's thread - {error}");
@@ -164,12 +165,10 @@ async fn serve(
     warn_of_scripts(&start.config);
     let now = Instant::now();
     let states = std::mem::take(&mut start.states);
-    let first_start = states.is_empty();
-    let owned = std::mem::take(&mut start.owned);
     let seed = u64::from(std::process::id()) ^ crate::status::unix_ms(SystemTime::now());
     let mut checker = Checker {
         engine: Engine::new(&start.config, states, now, seed),
-        table: Reconciler::new(owned),
+        table: Reconciler::new(owned, start.audit_interval),
         probes: Probes::new(events.clone()),
         runner: Runner::default(),
         parent,
@@ -179,8 +178,7 @@ async fn serve(
         changed: BTreeSet::new(),
         progressed: BTreeSet::new(),
         progress_at: now,
-        told_owned: Vec::new(),
-        first: first_commands(&start.config, first_start),
+        flush: start.is_first && start.config.globals.lvs_flush,
         start,
     };
     checker.tell_all_states();
@@ -216,27 +214,10 @@ fn warn_of_scripts(config: &Config) {
     });
 }
 
-/// What a dataplane is told before its table is read.
-fn first_commands(config: &Config, first_start: bool) -> Vec<Command> {
-    let globals = &config.globals;
-    let mut commands = Vec::new();
-    if globals.lvs_flush && first_start {
-        commands.push(Command::Flush);
-    }
-    let timeouts = globals.lvs_timeouts;
-    if timeouts.tcp.or(timeouts.tcp_fin).or(timeouts.udp).is_some() {
-        commands.push(Command::SetTimeouts(TimeoutsUpdate {
-            tcp: timeouts.tcp,
-            tcp_fin: timeouts.tcp_fin,
-            udp: timeouts.udp,
-        }));
-    }
-    commands
-}
-
 impl Checker {
     async fn serve(&mut self, queue: &mut mpsc::UnboundedReceiver<Event>) -> Exit {
         self.wish();
+        self.set();
         let _ = self.say(&FromChecker::Configured).await;
         let mut next = None;
         loop {
@@ -288,12 +269,8 @@ impl Checker {
                 warn_of_scripts(&config);
                 self.engine.reconfigure(&config, now);
                 self.table.recheck(now);
-                let first = first_commands(&config, false);
-                if self.first != first {
-                    self.first = first;
-                    self.table.handle_ready();
-                }
                 self.start.config = *config;
+                self.set();
                 self.tell_all_states();
                 // The parent counts the reload as complete when the checks go by the new text.
                 let _ = self.flush_states(now).await;
@@ -320,7 +297,11 @@ impl Checker {
                     probed.outcome,
                 );
             }
-            Event::Table(Reply::Table(rules)) => self.table.handle_table(now, rules),
+            Event::Table(Reply::Table(rules)) => {
+                // A table that was emptied once must not be emptied again.
+                self.flush = false;
+                self.table.handle_table(now, rules);
+            }
             Event::Table(Reply::Applied(failures)) => self.table.handle_applied(now, &failures),
             Event::Table(Reply::Lost(reason)) => self.table.handle_lost(now, reason),
             Event::Deadline => self.engine.handle_timeout(now),
@@ -369,25 +350,29 @@ impl Checker {
             self.table_changed = false;
             self.wish();
         }
-        if !self.table.owned().iter().eq(&self.told_owned) {
-            self.told_owned = self.table.owned().iter().copied().collect();
-            let owned = self.told_owned.clone();
-            self.say(&FromChecker::Owned(owned)).await?;
-        }
-        match self.table.poll_action(now) {
-            Some(Action::Read) => self.dataplane.read(self.first.clone()),
-            Some(Action::Audit) => self.dataplane.audit(),
-            Some(Action::Apply(commands)) => self.dataplane.apply(commands),
-            None => {}
-        }
-        // A table that was emptied once must not be emptied again.
-        if self.table.is_settled() {
-            self.first.retain(|command| *command != Command::Flush);
-        }
+        self.act(now);
         for news in self.table.take_news() {
             table_log::log(&news);
         }
         Ok(())
+    }
+
+    /// Has the table's thread do what is next, once it is on record.
+    fn act(&mut self, now: Instant) {
+        let action = self.table.poll_action(now);
+        let owned = self.table.owned();
+        self.dataplane
+            .update_record(|record| record.services.clone_from(owned));
+        match action {
+            Some(Action::Read) => self.dataplane.read(self.flush),
+            Some(Action::Audit) => self.dataplane.audit(),
+            Some(Action::Apply(commands)) => self.dataplane.apply(commands),
+            None => {}
+        }
+    }
+
+    fn set(&self) {
+        self.dataplane.set(Settings::of(&self.start.config.globals));
     }
 
     fn wish(&mut self) {
@@ -447,12 +432,14 @@ impl Checker {
         });
     }
 
-    /// Ends: announces what `omega` asks for, and empties the kernel's table unless it is to be kept.
-    /// The userspace dataplane's table ends with its process, when its connections have ended.
-    async fn stop(&mut self, queue: &mut mpsc::UnboundedReceiver<Event>, at_once: bool) {
+    /// Ends: announces what `omega` asks for, and cleans up the kernel's dataplane. The userspace one
+    /// ends with its process, when its connections have ended.
+    ///
+    /// When the parent is gone the kernel's table stays as it is, whatever may have killed it: traffic
+    /// goes on, and the next director takes over what is there.
+    async fn stop(&mut self, queue: &mut mpsc::UnboundedReceiver<Event>, parent_gone: bool) {
         self.engine.shutdown();
         self.probes.abort_all();
-        let empties = self.start.dataplane == DataplaneKind::Kernel && !self.start.keep_ipvs;
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Log(line) => info!("{line}"),
@@ -467,23 +454,48 @@ impl Checker {
                 _ => {}
             }
         }
-        if empties {
-            self.table.wish(Vec::new());
-            let _ = tokio::time::timeout(EMPTY_LIMIT, self.empty(queue)).await;
+        match (self.start.dataplane, parent_gone) {
+            (DataplaneKind::Userspace, _) => {}
+            (DataplaneKind::Kernel, true) => warn!("The IPVS table is left as it is"),
+            (DataplaneKind::Kernel, false) => {
+                if tokio::time::timeout(EMPTY_LIMIT, self.clean_up(queue))
+                    .await
+                    .is_err()
+                {
+                    error!("Unable to clean up the IPVS table in time - the next start will do it");
+                }
+            }
         }
-        if !at_once {
+        if !parent_gone {
             self.runner.finish(SCRIPT_LIMIT).await;
         }
     }
 
+    /// Takes our services out of the kernel's table, unless they are to be kept, and puts back settings.
+    async fn clean_up(&mut self, queue: &mut mpsc::UnboundedReceiver<Event>) {
+        let flush = match (
+            self.start.keep_ipvs,
+            self.start.config.globals.lvs_flush_on_stop,
+        ) {
+            (true, _) => false,
+            (false, FlushOnStop::All) => true,
+            (false, FlushOnStop::No | FlushOnStop::OwnServices) => {
+                self.table.wish(Vec::new());
+                self.empty(queue).await;
+                false
+            }
+        };
+        let _ = self.dataplane.finish(flush).await;
+    }
+
     async fn empty(&mut self, queue: &mut mpsc::UnboundedReceiver<Event>) {
-        while !self.table.is_settled() {
-            match self.table.poll_action(Instant::now()) {
-                Some(Action::Read) => self.dataplane.read(Vec::new()),
-                Some(Action::Audit) => self.dataplane.audit(),
-                Some(Action::Apply(commands)) => self.dataplane.apply(commands),
-                None if self.table.is_settled() => return,
-                None => {}
+        loop {
+            self.act(Instant::now());
+            for news in self.table.take_news() {
+                table_log::log(&news);
+            }
+            if self.table.is_settled() {
+                return;
             }
             match queue.recv().await {
                 Some(event @ Event::Table(_)) => self.handle(event).await,

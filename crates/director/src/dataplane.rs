@@ -6,6 +6,7 @@
 //! [`Reconciler`](crate::reconcile::Reconciler) wants them.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ipvs_netlink::{
@@ -16,7 +17,9 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 use crate::options::DataplaneChoice;
+use crate::record::{Record, RecordFile};
 use crate::rundir::RunDir;
+use crate::settings::{Keeper, Settings};
 use crate::status::{DataplaneKind, DataplaneStatus};
 
 /// How long the table may be silent.
@@ -78,9 +81,16 @@ pub type Counts = Vec<(ServiceEntry, Vec<DestinationEntry>)>;
 /// What the thread can be asked.
 #[derive(Debug)]
 enum Job {
-    Read(Vec<Command>),
+    Set(Settings),
+    Read {
+        flush: bool,
+    },
     Audit,
     Apply(Vec<Command>),
+    Finish {
+        flush: bool,
+        done: oneshot::Sender<()>,
+    },
     Count(oneshot::Sender<Option<Counts>>),
 }
 
@@ -99,25 +109,60 @@ pub enum Reply {
 #[derive(Debug)]
 pub struct Table {
     jobs: std::sync::mpsc::Sender<Job>,
+    record: Arc<Mutex<RecordFile>>,
 }
 
 impl Table {
-    /// Starts the thread for the table at `place`; replies go to `replies`.
+    /// Starts the thread for the table at `place`; replies go to `replies`. What is put there goes to
+    /// `record` first.
     ///
     /// # Errors
     ///
     /// When there can be no more threads.
-    pub fn start(place: Place, replies: mpsc::UnboundedSender<Reply>) -> std::io::Result<Self> {
+    pub fn start(
+        place: Place,
+        record: RecordFile,
+        replies: mpsc::UnboundedSender<Reply>,
+    ) -> std::io::Result<Self> {
         let (jobs, queue) = std::sync::mpsc::channel();
+        let record = Arc::new(Mutex::new(record));
+        let shared = Arc::clone(&record);
+        let work = move || {
+            let worker = Worker {
+                place,
+                client: None,
+                keeper: Keeper::default(),
+                record: shared,
+                replies,
+            };
+            worker.serve(&queue);
+        };
         std::thread::Builder::new()
             .name("ipvs".to_owned())
-            .spawn(move || work(&place, &queue, &replies))?;
-        Ok(Self { jobs })
+            .spawn(work)?;
+        Ok(Self { jobs, record })
     }
 
-    /// Reads the table, over a new connection; `first` is done before, whatever comes of it.
-    pub fn read(&self, first: Vec<Command>) {
-        let _ = self.jobs.send(Job::Read(first));
+    /// What is, or may be, in the table because of us or a predecessor.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        lock(&self.record).record().clone()
+    }
+
+    /// Changes the record, before the table is changed.
+    pub fn update_record(&self, change: impl FnOnce(&mut Record)) {
+        lock(&self.record).update(change);
+    }
+
+    /// Wishes for other settings beside the table; they are in force after the next reading, and are
+    /// looked at with every further one.
+    pub fn set(&self, settings: Settings) {
+        let _ = self.jobs.send(Job::Set(settings));
+    }
+
+    /// Reads the table, over a new connection; with `flush` it is emptied first.
+    pub fn read(&self, flush: bool) {
+        let _ = self.jobs.send(Job::Read { flush });
     }
 
     /// Reads the table over the connection that there is.
@@ -130,6 +175,13 @@ impl Table {
         let _ = self.jobs.send(Job::Apply(commands));
     }
 
+    /// Puts all settings back as they were; with `flush` the table is emptied, too.
+    pub fn finish(&self, flush: bool) -> oneshot::Receiver<()> {
+        let (done, receiver) = oneshot::channel();
+        let _ = self.jobs.send(Job::Finish { flush, done });
+        receiver
+    }
+
     /// Reads all counters; `None` when the dataplane does not answer.
     pub fn count(&self) -> oneshot::Receiver<Option<Counts>> {
         let (sender, receiver) = oneshot::channel();
@@ -138,64 +190,94 @@ impl Table {
     }
 }
 
-fn work(
-    place: &Place,
-    queue: &std::sync::mpsc::Receiver<Job>,
-    replies: &mpsc::UnboundedSender<Reply>,
-) {
-    let mut client = None;
-    while let Ok(job) = queue.recv() {
-        match job {
-            Job::Read(first) => {
-                client = None;
-                let result = connect(place).and_then(|new| {
-                    let client = client.insert(new);
-                    if !first.is_empty() {
-                        for failure in client.apply(&first)? {
-                            warn!(
-                                "The dataplane refuses a global setting - {}",
-                                failure.refused
-                            );
-                        }
+/// Nothing under the lock panics, and a record that is half changed would still be whole.
+fn lock(record: &Mutex<RecordFile>) -> std::sync::MutexGuard<'_, RecordFile> {
+    record.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Worker {
+    place: Place,
+    client: Option<AnyClient>,
+    keeper: Keeper,
+    record: Arc<Mutex<RecordFile>>,
+    replies: mpsc::UnboundedSender<Reply>,
+}
+
+impl Worker {
+    fn serve(mut self, queue: &std::sync::mpsc::Receiver<Job>) {
+        while let Ok(job) = queue.recv() {
+            match job {
+                Job::Set(settings) => self.keeper.wish(settings),
+                Job::Read { flush } => {
+                    let result = self.connect().and_then(|()| self.read(flush));
+                    self.answer(result.map(Reply::Table));
+                }
+                Job::Audit => {
+                    let result = self.read(false);
+                    self.answer(result.map(Reply::Table));
+                }
+                Job::Apply(commands) => {
+                    let result = self.client().and_then(|client| client.apply(&commands));
+                    self.answer(result.map(Reply::Applied));
+                }
+                Job::Finish { flush, done } => {
+                    self.keeper.wish(Settings::default());
+                    if let Err(error) = self.finish(flush) {
+                        warn!("Unable to clean up the dataplane - {error}");
                     }
-                    client.rules()
-                });
-                answer(result.map(Reply::Table), &mut client, replies);
-            }
-            Job::Audit => {
-                let result = match &mut client {
-                    Some(client) => client.rules(),
-                    None => Err(IpvsError::Closed),
-                };
-                answer(result.map(Reply::Table), &mut client, replies);
-            }
-            Job::Apply(commands) => {
-                let result = match &mut client {
-                    Some(client) => client.apply(&commands),
-                    None => Err(IpvsError::Closed),
-                };
-                answer(result.map(Reply::Applied), &mut client, replies);
-            }
-            Job::Count(counts) => {
-                let result = client.as_mut().map(count);
-                // Asked for by a person who may have gone.
-                let _ = counts.send(result.and_then(Result::ok));
+                    let _ = done.send(());
+                }
+                Job::Count(counts) => {
+                    let result = self.client().and_then(count);
+                    // Asked for by a person who may have gone.
+                    let _ = counts.send(result.ok());
+                }
             }
         }
     }
-}
 
-fn answer(
-    result: Result<Reply, IpvsError>,
-    client: &mut Option<AnyClient>,
-    replies: &mpsc::UnboundedSender<Reply>,
-) {
-    let reply = result.unwrap_or_else(|error| {
-        *client = None;
-        Reply::Lost(error.to_string())
-    });
-    // Without a receiver the checker is ending.
-    let _ = replies.send(reply);
+    fn connect(&mut self) -> Result<(), IpvsError> {
+        self.client = None;
+        self.client = Some(connect(&self.place)?);
+        Ok(())
+    }
+
+    fn client(&mut self) -> Result<&mut AnyClient, IpvsError> {
+        self.client.as_mut().ok_or(IpvsError::Closed)
+    }
+
+    fn read(&mut self, flush: bool) -> Result<Vec<ServiceRules>, IpvsError> {
+        if flush {
+            self.flush()?;
+        }
+        let client = self.client.as_mut().ok_or(IpvsError::Closed)?;
+        self.keeper.keep(client, &mut lock(&self.record))?;
+        client.rules()
+    }
+
+    fn finish(&mut self, flush: bool) -> Result<(), IpvsError> {
+        let client = self.client.as_mut().ok_or(IpvsError::Closed)?;
+        self.keeper.keep(client, &mut lock(&self.record))?;
+        match flush {
+            true => self.flush(),
+            false => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), IpvsError> {
+        self.client()?.execute(&Command::Flush)?;
+        lock(&self.record).update(|record| record.services.clear());
+        Ok(())
+    }
+
+    fn answer(&mut self, result: Result<Reply, IpvsError>) {
+        let reply = result.unwrap_or_else(|error| {
+            self.client = None;
+            Reply::Lost(error.to_string())
+        });
+        // Without a receiver the checker is ending.
+        let _ = self.replies.send(reply);
+    }
 }
 
 fn connect(place: &Place) -> Result<AnyClient, IpvsError> {

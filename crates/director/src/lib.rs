@@ -53,6 +53,9 @@
 //! |---|---|
 //! | [`engine`] | all checks and pools of a configuration as one machine; reload and restart |
 //! | [`reconcile`] | the wished table against the real one; refusals and new tries |
+//! | [`settings`] | timeouts and sync daemons, likewise |
+//! | [`record`], [`statefile`] | what is ours in the table, in a file that survives a crash |
+//! | [`realserver`] | a host as a real server of LVS-DR or LVS-TUN |
 //! | [`supervisor`] | when a child that died is started again |
 //! | [`wiring`] | from the configuration's vocabulary to those of checks and IPVS |
 //! | [`config`], [`not_yet`] | reading a configuration, whether a reload may take it, what is not done |
@@ -84,11 +87,15 @@ pub mod parent;
 pub mod pidfile;
 pub mod privileges;
 pub mod proxy;
+pub mod realserver;
 pub mod reconcile;
+pub mod record;
 pub mod report;
 pub mod role;
 pub mod rundir;
+pub mod settings;
 pub mod socket;
+pub mod statefile;
 pub mod status;
 pub mod supervisor;
 pub mod table_log;

@@ -9,7 +9,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipvs_netlink::ServiceKey;
 use kconf_parser::Config;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::Name;
@@ -52,8 +51,12 @@ pub struct CheckerStart {
     pub config: Config,
     /// Where its predecessor got to; empty at the first start.
     pub states: Vec<ServiceState>,
-    /// The services that its predecessor put into the table.
-    pub owned: Vec<ServiceKey>,
+    /// Whether it is the director's first one.
+    pub is_first: bool,
+    /// Where it keeps the record of what it has put into the table.
+    pub record: PathBuf,
+    /// How often it looks at the table; `None` only at reloads.
+    pub audit_interval: Option<Duration>,
 }
 
 /// From the checker to the parent.
@@ -63,8 +66,6 @@ pub enum FromChecker {
     Configured,
     /// The states of these services are now so. Those not named are as before.
     States(Vec<ServiceState>),
-    /// These services are, or may be, in the table because of us.
-    Owned(Vec<ServiceKey>),
     /// The answer to [`ToChecker::Status`].
     Status {
         /// The number of the question.

@@ -54,8 +54,11 @@ fn settings(config: &Config) -> Vec<String> {
             "ha_suspend: checks run whether or not the address is here",
         ),
         (
-            globals.lvs_sync_daemon.is_some(),
-            "lvs_sync_daemon: connections are not synchronised",
+            globals
+                .lvs_sync_daemon
+                .as_ref()
+                .is_some_and(|daemon| daemon.instance.is_some()),
+            "the instance of lvs_sync_daemon: connections are received and never sent",
         ),
         (
             instances.iter().any(|it| !it.tracking.bfd.is_empty()),

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::logging::LogOptions;
+use crate::reconcile::AUDIT_INTERVAL;
 
 /// How long connections may go on after a stop is asked for, unless said otherwise.
 pub const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
@@ -47,6 +48,9 @@ pub struct RunOptions {
     pub run_dir: Option<PathBuf>,
     /// Which dataplane. Default [`DataplaneChoice::Auto`].
     pub dataplane: DataplaneChoice,
+    /// How often the table is looked at for what somebody else changed there; `None` looks only at
+    /// reloads. Default [`AUDIT_INTERVAL`].
+    pub audit_interval: Option<Duration>,
     /// How long connections may go on after a stop is asked for. Default [`DEFAULT_DRAIN`]; zero cuts
     /// them at once.
     pub drain: Duration,
@@ -72,6 +76,7 @@ impl Default for RunOptions {
             umask: None,
             run_dir: None,
             dataplane: DataplaneChoice::Auto,
+            audit_interval: Some(AUDIT_INTERVAL),
             drain: DEFAULT_DRAIN,
         }
     }

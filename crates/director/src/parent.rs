@@ -4,8 +4,7 @@
 //! One thread and one queue. Whatever happens (a signal, a frame, the end of a child, a question on
 //! the control socket) becomes an event, handled to its end before the next one, so that no two
 //! things can be half done at a time. The parent holds what must survive its children: the
-//! configuration in force, the last state of every virtual server, and which services of the table
-//! are ours.
+//! configuration in force and the last state of every virtual server.
 
 mod children;
 mod control_server;
@@ -16,11 +15,10 @@ use std::collections::BTreeMap;
 use std::process::ExitStatus;
 use std::time::{Instant, SystemTime};
 
-use ipvs_netlink::ServiceKey;
 use kconf_parser::Config;
 use kconf_parser::config::VirtualServerId;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use vrrp_proto::Name;
 
 use self::children::Child;
@@ -37,6 +35,7 @@ use crate::message::{FromChecker, FromProxy, FromVrrp, ToChecker, ToProxy, ToVrr
 use crate::notify;
 use crate::options::{Parts, RunOptions};
 use crate::pidfile::{PidFile, PidFileError};
+use crate::record::RecordFile;
 use crate::role::Role;
 use crate::rundir::RunDir;
 use crate::status::{
@@ -133,7 +132,6 @@ pub(crate) struct Parent {
     /// Whether the running proxy's table answers.
     proxy_ready: bool,
     states: BTreeMap<VirtualServerId, ServiceState>,
-    owned: Vec<ServiceKey>,
     /// The last answer of a checker, for when there is none to ask.
     services: Vec<ServiceStatus>,
     /// The instances of which the VRRP process is master.
@@ -205,6 +203,7 @@ impl Parent {
                 DataplaneKind::Userspace => "userspace",
             }
         );
+        look_after_records(kind, &run_dir);
         reload::warn_of_emptiness(&config);
         if options.dump_config {
             dump(&config);
@@ -235,7 +234,6 @@ impl Parent {
             dataplane,
             proxy_ready: false,
             states: BTreeMap::new(),
-            owned: Vec::new(),
             services: Vec::new(),
             masters: Vec::new(),
             resume: Vec::new(),
@@ -282,6 +280,8 @@ impl Parent {
         }
         let _ = std::fs::remove_file(self.run_dir.control_socket());
         let _ = std::fs::remove_file(self.run_dir.ipvs_socket());
+        // That table has ended with its process.
+        let _ = std::fs::remove_file(self.run_dir.table_record(DataplaneKind::Userspace));
         info!("Stopped Keepalived {VERSION}");
         exit
     }
@@ -335,7 +335,6 @@ impl Parent {
                     self.states.insert(state.id.clone(), state);
                 }
             }
-            FromChecker::Owned(owned) => self.owned = owned,
             FromChecker::Status {
                 number,
                 connected,
@@ -491,6 +490,23 @@ fn load(source: &ConfigSource) -> Result<Loaded, Exit> {
     }
     info!("Configuration file {}", source.path.display());
     Ok(loaded)
+}
+
+/// Forgets what an earlier director put into a table that is gone, and tells of what it left in one
+/// that this director will not look at.
+fn look_after_records(kind: DataplaneKind, run_dir: &RunDir) {
+    // The userspace table has ended with its director.
+    let _ = std::fs::remove_file(run_dir.table_record(DataplaneKind::Userspace));
+    if kind == DataplaneKind::Userspace {
+        let record = RecordFile::open(&run_dir.table_record(DataplaneKind::Kernel));
+        let count = record.record().services.len();
+        if count > 0 {
+            warn!(
+                "{count} services of an earlier director are still in the kernel's IPVS table, and may \
+                 take traffic - ipvsadm -C, or a start with --dataplane kernel, removes them"
+            );
+        }
+    }
 }
 
 fn log_system() {

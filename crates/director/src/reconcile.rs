@@ -25,9 +25,9 @@ pub use self::drift::{Difference, Drift};
 
 use self::drift::{Allowance, Shown};
 
-/// How often the table is read to notice what others did to it. For 1,500 services of four servers each
-/// that costs the checker some 15 ms, and the userspace dataplane 20 ms.
-pub const AUDIT_INTERVAL: Duration = Duration::from_secs(3);
+/// How often the table is read to notice what others did to it, unless said otherwise. For 1,500
+/// services of four servers each that costs the checker some 15 ms, and the userspace dataplane 20 ms.
+pub const AUDIT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Wait before the second try of what was refused; doubled with each further one.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -153,6 +153,7 @@ pub struct Reconciler {
     wished: Vec<ServiceRules>,
     believed: Vec<ServiceRules>,
     owned: BTreeSet<ServiceKey>,
+    audit_interval: Option<Duration>,
     refused: BTreeMap<Subject, RefusedSubject>,
     link: Link,
     under_way: Option<UnderWay>,
@@ -173,14 +174,19 @@ pub struct Reconciler {
 }
 
 impl Reconciler {
-    /// Nothing is wished yet, and nothing is done before [`Self::handle_ready`]. `owned` are the services that a predecessor put into the table: those
-    /// that are not wished any more are deleted.
+    /// Nothing is wished yet, and nothing is done before [`Self::handle_ready`]. `owned` are the services
+    /// that a predecessor put into the table: those that are not wished any more are deleted. The table
+    /// is read every `audit_interval`; with `None` only when [`Self::recheck`] says so.
     #[must_use]
-    pub fn new(owned: impl IntoIterator<Item = ServiceKey>) -> Self {
+    pub fn new(
+        owned: impl IntoIterator<Item = ServiceKey>,
+        audit_interval: Option<Duration>,
+    ) -> Self {
         Self {
             wished: Vec::new(),
             believed: Vec::new(),
             owned: owned.into_iter().collect(),
+            audit_interval,
             refused: BTreeMap::new(),
             link: Link::Awaited,
             under_way: None,
@@ -234,7 +240,9 @@ impl Reconciler {
         }
         if !std::mem::take(&mut self.outdated) {
             self.link = Link::Read {
-                audit_at: now.checked_add(AUDIT_INTERVAL),
+                audit_at: self
+                    .audit_interval
+                    .and_then(|interval| now.checked_add(interval)),
             };
         }
         if std::mem::take(&mut self.was_lost) {
@@ -346,6 +354,14 @@ impl Reconciler {
         self.believed = target;
         self.believed
             .retain(|rules| !failed.contains(&Subject::Service(rules.service.key)));
+        self.disown_the_gone();
+        if !self.repairing.is_empty() {
+            self.audit(now);
+        }
+    }
+
+    /// What is neither wished nor there any more is not ours: somebody else may add it.
+    fn disown_the_gone(&mut self) {
         let known: BTreeSet<ServiceKey> = self
             .wished
             .iter()
@@ -353,9 +369,6 @@ impl Reconciler {
             .map(|rules| rules.service.key)
             .collect();
         self.owned.retain(|key| known.contains(key));
-        if !self.repairing.is_empty() {
-            self.audit(now);
-        }
     }
 
     /// A command did not find what it was for.
@@ -443,6 +456,7 @@ impl Reconciler {
         if commands.is_empty() {
             self.accept_tried(&target, &BTreeSet::new());
             self.believed = target;
+            self.disown_the_gone();
             self.repairing.clear();
             return None;
         }

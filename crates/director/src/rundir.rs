@@ -12,6 +12,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::statefile::network_namespace;
+use crate::status::DataplaneKind;
+
 /// The paths in a run folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDir {
@@ -129,6 +132,22 @@ impl RunDir {
     #[must_use]
     pub fn ipvs_socket(&self) -> PathBuf {
         self.path.join("ipvs.sock")
+    }
+
+    /// Where a director keeps the [record](crate::record) of what it has put into this table.
+    #[must_use]
+    pub fn table_record(&self, kind: DataplaneKind) -> PathBuf {
+        self.path.join(match kind {
+            DataplaneKind::Kernel => "kernel-table.json",
+            DataplaneKind::Userspace => "userspace-table.json",
+        })
+    }
+
+    /// Where [`crate::realserver`] keeps what it has done to the network namespace of this thread.
+    #[must_use]
+    pub fn realserver_state(&self) -> PathBuf {
+        let namespace = network_namespace();
+        self.path.join(format!("realserver-{namespace}.json"))
     }
 
     /// Held by the director that uses the folder.

@@ -1,45 +1,34 @@
 //! Typed calls to IPVS, whichever it is.
 
-use std::io;
 use std::io::BufRead;
 use std::time::Duration;
 
-use neli::consts::genl::CtrlAttr;
-
-use crate::codec::{Message, Messages, ParseError, framed_length};
+use crate::calls;
 use crate::command::Command;
 use crate::connection::{ConnectionEntry, parse_lines};
+use crate::conversation::{Call, Conversation};
 use crate::daemon::SyncDaemon;
 use crate::destination::{Destination, DestinationEntry, DestinationKey};
-use crate::error::{IpvsError, Refused};
-use crate::exchange::{Exchange, Failure, Query};
+use crate::error::IpvsError;
+use crate::exchange::Failure;
 use crate::info::Info;
 use crate::plan::ServiceRules;
 use crate::service::{ServiceEntry, ServiceKey, VirtualService};
 use crate::timeouts::{Timeouts, TimeoutsUpdate};
 use crate::transport::Transport;
-use crate::uapi::*;
 
 /// How many commands go out before an acknowledgement is waited for. From 100 on the kernel is no
 /// faster, and 277 answers fill the receive buffer of a netlink socket.
-const BATCH: usize = 100;
-
-/// How often an interrupted dump is begun again.
-const ATTEMPTS: usize = 5;
+pub(crate) const BATCH: usize = 128;
 
 /// A client of IPVS over any [`Transport`].
 ///
 /// Calls block until the answer is there. After an error the client can be used on, unless the
-/// error is one of the transport.
+/// error is one of the transport. The client for tokio has the same calls.
 #[derive(Debug)]
 pub struct Client<T> {
     transport: T,
-    family: u16,
-    sequence: u32,
-    limit: Duration,
-    /// What has been received and not been read.
-    input: Vec<u8>,
-    output: Vec<u8>,
+    conversation: Conversation,
 }
 
 impl<T: Transport> Client<T> {
@@ -50,157 +39,12 @@ impl<T: Transport> Client<T> {
     /// [`IpvsError::NoFamily`] if there is no IPVS, and what the transport says.
     pub fn connect(transport: T) -> Result<Self, IpvsError> {
         let mut client = Self {
+            conversation: Conversation::new(BATCH.min(transport.capacity())),
             transport,
-            family: 0,
-            sequence: 1,
-            limit: Duration::from_secs(10),
-            input: Vec::new(),
-            output: Vec::new(),
         };
-        let mut family = None;
-        let result = client.ask(&Query::Family, |message| {
-            let (_, attributes) = message.generic()?;
-            if let Some(id) = attributes.find(CtrlAttr::FamilyId.into())? {
-                family = Some(id.u16()?);
-            }
-            Ok(())
-        });
-        match result {
-            Err(IpvsError::Refused(Refused {
-                errno: libc::ENOENT,
-                ..
-            })) => Err(IpvsError::NoFamily),
-            Err(error) => Err(error),
-            Ok(()) => {
-                client.family = family.ok_or(IpvsError::NoFamily)?;
-                Ok(client)
-            }
-        }
-    }
-
-    /// Sets how long silence is borne before [`IpvsError::TimedOut`]; 10 seconds by default. Zero
-    /// counts as a millisecond.
-    pub fn set_limit(&mut self, limit: Duration) {
-        self.limit = limit.max(Duration::from_millis(1));
-    }
-
-    /// Version and size.
-    ///
-    /// # Errors
-    ///
-    /// As for all calls: what IPVS refuses, what the transport says, and an unreadable answer.
-    pub fn info(&mut self) -> Result<Info, IpvsError> {
-        let mut info = None;
-        self.ask(&Query::Info, |message| {
-            info = Some(Info::unpack(&message.generic()?.1)?);
-            Ok(())
-        })?;
-        info.ok_or_else(|| IpvsError::Malformed(missing(IPVS_INFO_ATTR_VERSION)))
-    }
-
-    /// All services, in the dataplane's order. No service is an empty list.
-    ///
-    /// Left out are services of protocols that IPVS does not balance. The kernel lets others than
-    /// ipvsadm and this crate add them, and never looks at them again.
-    ///
-    /// # Errors
-    ///
-    /// [`IpvsError::Interrupted`] if the table would not hold still, and as for [`Self::info`].
-    pub fn services(&mut self) -> Result<Vec<ServiceEntry>, IpvsError> {
-        self.dump(&Query::Services, |message| {
-            let attributes = message.generic()?.1;
-            let attribute = attributes.find(IPVS_CMD_ATTR_SERVICE)?;
-            let attribute = attribute.ok_or_else(|| missing(IPVS_CMD_ATTR_SERVICE))?;
-            match ServiceEntry::unpack(&attribute.nested()) {
-                Err(ParseError::Value {
-                    kind: IPVS_SVC_ATTR_PROTOCOL,
-                    ..
-                }) => Ok(None),
-                entry => Ok(Some(entry?)),
-            }
-        })
-        .map(|entries| entries.into_iter().flatten().collect())
-    }
-
-    /// One service.
-    ///
-    /// # Errors
-    ///
-    /// [`Reason::NoSuchService`](crate::Reason::NoSuchService), and as for [`Self::info`].
-    pub fn service(&mut self, key: &ServiceKey) -> Result<ServiceEntry, IpvsError> {
-        let mut entry = None;
-        self.ask(&Query::Service(*key), |message| {
-            if let Some(attribute) = message.generic()?.1.find(IPVS_CMD_ATTR_SERVICE)? {
-                entry = Some(ServiceEntry::unpack(&attribute.nested())?);
-            }
-            Ok(())
-        })?;
-        entry.ok_or_else(|| IpvsError::Malformed(missing(IPVS_CMD_ATTR_SERVICE)))
-    }
-
-    /// The destinations of a service in its order, the one added last first. A service that does
-    /// not exist has none: IPVS does not tell the difference here.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::services`].
-    pub fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, IpvsError> {
-        self.dump(&Query::Destinations(*key), |message| {
-            let attributes = message.generic()?.1;
-            let attribute = attributes.find(IPVS_CMD_ATTR_DEST)?;
-            let attribute = attribute.ok_or_else(|| missing(IPVS_CMD_ATTR_DEST))?;
-            Ok(DestinationEntry::unpack(&attribute.nested(), key.family())?)
-        })
-    }
-
-    /// All services with their destinations, as [`plan`](crate::plan()) takes them.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::services`].
-    pub fn rules(&mut self) -> Result<Vec<ServiceRules>, IpvsError> {
-        let mut rules = Vec::new();
-        for entry in self.services()? {
-            let destinations = self.destinations(&entry.service.key)?;
-            rules.push(ServiceRules {
-                service: entry.service,
-                // The table puts a new one at the head, so the list is backwards.
-                destinations: destinations
-                    .iter()
-                    .rev()
-                    .map(|entry| entry.destination)
-                    .collect(),
-            });
-        }
-        Ok(rules)
-    }
-
-    /// The timeouts of connections.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::info`].
-    pub fn timeouts(&mut self) -> Result<Timeouts, IpvsError> {
-        let mut timeouts = None;
-        self.ask(&Query::Timeouts, |message| {
-            timeouts = Some(Timeouts::unpack(&message.generic()?.1)?);
-            Ok(())
-        })?;
-        timeouts.ok_or_else(|| IpvsError::Malformed(missing(IPVS_CMD_ATTR_TIMEOUT_TCP)))
-    }
-
-    /// The sync daemons that run.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::services`].
-    pub fn daemons(&mut self) -> Result<Vec<SyncDaemon>, IpvsError> {
-        self.dump(&Query::Daemons, |message| {
-            let attributes = message.generic()?.1;
-            let attribute = attributes.find(IPVS_CMD_ATTR_DAEMON)?;
-            let attribute = attribute.ok_or_else(|| missing(IPVS_CMD_ATTR_DAEMON))?;
-            Ok(SyncDaemon::unpack(&attribute.nested())?)
-        })
+        let family = calls::found_family(client.call(calls::family()))?;
+        client.conversation.family = family;
+        Ok(client)
     }
 
     /// Hands every connection entry to `each` as it comes; the list is never in memory whole.
@@ -210,9 +54,7 @@ impl<T: Transport> Client<T> {
     /// [`IpvsError::MalformedConnection`], and as for [`Self::info`].
     pub fn connections(&mut self, mut each: impl FnMut(ConnectionEntry)) -> Result<(), IpvsError> {
         let Some(list) = self.transport.connection_list() else {
-            return self.ask(&Query::Connections, |message| {
-                parse_lines(message.payload, &mut each)
-            });
+            return self.call(calls::connections(each)).map(drop);
         };
         let mut list = list?;
         let mut line = Vec::new();
@@ -223,201 +65,211 @@ impl<T: Transport> Client<T> {
         Ok(())
     }
 
-    /// Adds a service.
-    ///
-    /// # Errors
-    ///
-    /// What [`Reason`](crate::Reason) lists for it, and as for [`Self::info`]; likewise below.
-    pub fn add_service(&mut self, service: &VirtualService) -> Result<(), IpvsError> {
-        self.execute(&Command::AddService(service.clone()))
-    }
-
-    /// Replaces a service's settings; its destinations stay.
-    #[allow(clippy::missing_errors_doc, reason = "as add_service")]
-    pub fn edit_service(&mut self, service: &VirtualService) -> Result<(), IpvsError> {
-        self.execute(&Command::EditService(service.clone()))
-    }
-
-    /// Deletes a service with its destinations.
-    #[allow(clippy::missing_errors_doc, reason = "as add_service")]
-    pub fn delete_service(&mut self, service: &ServiceKey) -> Result<(), IpvsError> {
-        self.execute(&Command::DeleteService(*service))
-    }
-
-    /// Adds a destination to a service.
-    #[allow(clippy::missing_errors_doc, reason = "as add_service")]
-    pub fn add_destination(
-        &mut self,
-        service: &ServiceKey,
-        destination: &Destination,
-    ) -> Result<(), IpvsError> {
-        self.execute(&Command::AddDestination {
-            service: *service,
-            destination: *destination,
-        })
-    }
-
-    /// Replaces a destination's settings.
-    #[allow(clippy::missing_errors_doc, reason = "as add_service")]
-    pub fn edit_destination(
-        &mut self,
-        service: &ServiceKey,
-        destination: &Destination,
-    ) -> Result<(), IpvsError> {
-        self.execute(&Command::EditDestination {
-            service: *service,
-            destination: *destination,
-        })
-    }
-
-    /// Takes a destination out of a service.
-    #[allow(clippy::missing_errors_doc, reason = "as add_service")]
-    pub fn delete_destination(
-        &mut self,
-        service: &ServiceKey,
-        destination: &DestinationKey,
-    ) -> Result<(), IpvsError> {
-        self.execute(&Command::DeleteDestination {
-            service: *service,
-            destination: *destination,
-        })
-    }
-
-    /// Changes timeouts.
-    #[allow(clippy::missing_errors_doc, reason = "as add_service")]
-    pub fn set_timeouts(&mut self, update: &TimeoutsUpdate) -> Result<(), IpvsError> {
-        self.execute(&Command::SetTimeouts(*update))
-    }
-
-    /// Does one command.
-    #[allow(clippy::missing_errors_doc, reason = "as add_service")]
-    pub fn execute(&mut self, command: &Command) -> Result<(), IpvsError> {
-        match self.apply(std::slice::from_ref(command))?.pop() {
-            Some(failure) => Err(failure.refused.into()),
-            None => Ok(()),
-        }
-    }
-
-    /// Does commands in order, many under way at a time. A refused one does not stop the others;
-    /// what was refused is returned, in order.
-    ///
-    /// # Errors
-    ///
-    /// Those of the transport: how many commands were done is then unknown, and the table must be
-    /// read again.
-    pub fn apply(&mut self, commands: &[Command]) -> Result<Vec<Failure>, IpvsError> {
-        let mut failures = Vec::new();
-        for (number, batch) in commands.chunks(BATCH).enumerate() {
-            let mut exchange =
-                Exchange::commands(batch, self.family, self.sequence, cleared(&mut self.output));
-            // At most BATCH.
-            self.sequence = self.sequence.wrapping_add(batch.len() as u32);
-            self.converse(&mut exchange, |_| Ok(()))?;
-            failures.extend(exchange.into_failures().into_iter().map(|mut failure| {
-                failure.index += number * BATCH;
-                failure
-            }));
-        }
-        Ok(failures)
-    }
-
-    /// Asks and collects the entries of a dump, again if it was interrupted.
-    fn dump<E>(
-        &mut self,
-        query: &Query,
-        mut read: impl FnMut(&Message<'_>) -> Result<E, IpvsError>,
-    ) -> Result<Vec<E>, IpvsError> {
-        for _ in 0..ATTEMPTS {
-            let mut entries = Vec::new();
-            let result = self.ask(query, |message| {
-                entries.push(read(message)?);
-                Ok(())
-            });
-            match result {
-                Ok(()) => return Ok(entries),
-                Err(IpvsError::Interrupted) => {}
-                Err(error) => return Err(error),
+    /// Drives a call: the only place that waits.
+    fn call<C: Call>(&mut self, mut call: C) -> Result<C::Output, IpvsError> {
+        while let Some(mut exchange) = self.conversation.begin(&mut call) {
+            self.transport.send(self.conversation.output())?;
+            while !self.conversation.read(&mut exchange, &mut call)? {
+                let limit = self.conversation.limit();
+                let input = &mut self.conversation.input;
+                let received = self.transport.receive(input, limit);
+                self.conversation.received(received)?;
             }
+            self.conversation.end(exchange, &mut call)?;
         }
-        Err(IpvsError::Interrupted)
-    }
-
-    fn ask(
-        &mut self,
-        query: &Query,
-        each: impl FnMut(&Message<'_>) -> Result<(), IpvsError>,
-    ) -> Result<(), IpvsError> {
-        let output = cleared(&mut self.output);
-        let mut exchange = Exchange::query(query, self.family, self.sequence, output);
-        self.sequence = self.sequence.wrapping_add(1);
-        self.converse(&mut exchange, each)?;
-        if exchange.is_interrupted() {
-            return Err(IpvsError::Interrupted);
-        }
-        match exchange.into_failures().pop() {
-            Some(failure) => Err(failure.refused.into()),
-            None => Ok(()),
-        }
-    }
-
-    /// Sends what is in `output` and reads until the exchange is finished.
-    fn converse(
-        &mut self,
-        exchange: &mut Exchange,
-        mut each: impl FnMut(&Message<'_>) -> Result<(), IpvsError>,
-    ) -> Result<(), IpvsError> {
-        if exchange.is_finished() {
-            return Ok(());
-        }
-        self.transport.send(&self.output)?;
-        loop {
-            let mut read = 0;
-            let mut result = Ok(());
-            while !exchange.is_finished() && result.is_ok() {
-                let rest = self.input.get(read..).unwrap_or_default();
-                let Some(length) = framed_length(rest)? else {
-                    break;
-                };
-                let Some(bytes) = rest.get(..length) else {
-                    break;
-                };
-                read += length;
-                result = Messages::new(bytes).try_for_each(|message| {
-                    match exchange.handle_message(&message?)? {
-                        Some(answer) => each(&answer),
-                        None => Ok(()),
-                    }
-                });
-            }
-            self.input.drain(..read);
-            result?;
-            if exchange.is_finished() {
-                return Ok(());
-            }
-            match self.transport.receive(&mut self.input, self.limit) {
-                Ok(0) => return Err(IpvsError::Closed),
-                Ok(_) => {}
-                Err(error) if is_timeout(&error) => {
-                    return Err(IpvsError::TimedOut { limit: self.limit });
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        call.output()
     }
 }
 
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
+/// The calls of a client, the same for the blocking and the asynchronous one. What stands before
+/// the braces begins the `impl`; `$async` and `$await` are the keywords or nothing.
+macro_rules! typed_calls {
+    ({ $($head:tt)* }, [$($async:tt)?], [$($await:tt)*]) => {
+        $($head)* {
+            /// Sets how long silence is borne before [`IpvsError::TimedOut`]; 10 seconds by default.
+            /// Zero counts as a millisecond.
+            pub fn set_limit(&mut self, limit: Duration) {
+                self.conversation.limit = limit.max(Duration::from_millis(1));
+            }
+
+            /// Sets how many commands may be under way at a time, 1 or more; by default 128, or fewer
+            /// where the answers of 128 do not fit into the socket. Too many lose nothing: what is
+            /// not answered is asked for once more.
+            pub fn set_batch(&mut self, batch: usize) {
+                self.conversation.batch = batch.max(1);
+            }
+
+            /// Version and size.
+            ///
+            /// # Errors
+            ///
+            /// As for all calls: what IPVS refuses, what the transport says, and an unreadable answer.
+            pub $($async)? fn info(&mut self) -> Result<Info, IpvsError> {
+                self.call(calls::info())$($await)*
+            }
+
+            /// All services, in the dataplane's order. No service is an empty list.
+            ///
+            /// Left out are services of protocols that IPVS does not balance. The kernel lets others
+            /// than ipvsadm and this crate add them, and never looks at them again.
+            ///
+            /// # Errors
+            ///
+            /// [`IpvsError::Interrupted`] if the table would not hold still, and as for [`Self::info`].
+            pub $($async)? fn services(&mut self) -> Result<Vec<ServiceEntry>, IpvsError> {
+                self.call(calls::services())$($await)*
+            }
+
+            /// One service.
+            ///
+            /// # Errors
+            ///
+            /// [`Reason::NoSuchService`](crate::Reason::NoSuchService), and as for [`Self::info`].
+            pub $($async)? fn service(&mut self, key: &ServiceKey) -> Result<ServiceEntry, IpvsError> {
+                self.call(calls::service(key))$($await)*
+            }
+
+            /// The destinations of a service in its order, the one added last first. A service that
+            /// does not exist has none: IPVS does not tell the difference here.
+            ///
+            /// # Errors
+            ///
+            /// As for [`Self::services`].
+            pub $($async)? fn destinations(
+                &mut self,
+                key: &ServiceKey,
+            ) -> Result<Vec<DestinationEntry>, IpvsError> {
+                self.call(calls::destinations(key))$($await)*
+            }
+
+            /// All services with their destinations, as [`plan`](crate::plan()) takes them.
+            ///
+            /// # Errors
+            ///
+            /// As for [`Self::services`].
+            pub $($async)? fn rules(&mut self) -> Result<Vec<ServiceRules>, IpvsError> {
+                self.call(calls::rules())$($await)*
+            }
+
+            /// The timeouts of connections.
+            ///
+            /// # Errors
+            ///
+            /// As for [`Self::info`].
+            pub $($async)? fn timeouts(&mut self) -> Result<Timeouts, IpvsError> {
+                self.call(calls::timeouts())$($await)*
+            }
+
+            /// The sync daemons that run.
+            ///
+            /// # Errors
+            ///
+            /// As for [`Self::services`].
+            pub $($async)? fn daemons(&mut self) -> Result<Vec<SyncDaemon>, IpvsError> {
+                self.call(calls::daemons())$($await)*
+            }
+
+            /// Adds a service.
+            ///
+            /// # Errors
+            ///
+            /// What [`Reason`](crate::Reason) lists for it, and as for [`Self::info`]; likewise below.
+            pub $($async)? fn add_service(
+                &mut self,
+                service: &VirtualService,
+            ) -> Result<(), IpvsError> {
+                self.execute(&Command::AddService(service.clone()))$($await)*
+            }
+
+            /// Replaces a service's settings; its destinations stay.
+            #[allow(clippy::missing_errors_doc, reason = "as add_service")]
+            pub $($async)? fn edit_service(
+                &mut self,
+                service: &VirtualService,
+            ) -> Result<(), IpvsError> {
+                self.execute(&Command::EditService(service.clone()))$($await)*
+            }
+
+            /// Deletes a service with its destinations.
+            #[allow(clippy::missing_errors_doc, reason = "as add_service")]
+            pub $($async)? fn delete_service(&mut self, service: &ServiceKey) -> Result<(), IpvsError> {
+                self.execute(&Command::DeleteService(*service))$($await)*
+            }
+
+            /// Adds a destination to a service.
+            #[allow(clippy::missing_errors_doc, reason = "as add_service")]
+            pub $($async)? fn add_destination(
+                &mut self,
+                service: &ServiceKey,
+                destination: &Destination,
+            ) -> Result<(), IpvsError> {
+                self.execute(&Command::AddDestination {
+                    service: *service,
+                    destination: *destination,
+                })$($await)*
+            }
+
+            /// Replaces a destination's settings.
+            #[allow(clippy::missing_errors_doc, reason = "as add_service")]
+            pub $($async)? fn edit_destination(
+                &mut self,
+                service: &ServiceKey,
+                destination: &Destination,
+            ) -> Result<(), IpvsError> {
+                self.execute(&Command::EditDestination {
+                    service: *service,
+                    destination: *destination,
+                })$($await)*
+            }
+
+            /// Takes a destination out of a service.
+            #[allow(clippy::missing_errors_doc, reason = "as add_service")]
+            pub $($async)? fn delete_destination(
+                &mut self,
+                service: &ServiceKey,
+                destination: &DestinationKey,
+            ) -> Result<(), IpvsError> {
+                self.execute(&Command::DeleteDestination {
+                    service: *service,
+                    destination: *destination,
+                })$($await)*
+            }
+
+            /// Changes timeouts.
+            #[allow(clippy::missing_errors_doc, reason = "as add_service")]
+            pub $($async)? fn set_timeouts(
+                &mut self,
+                update: &TimeoutsUpdate,
+            ) -> Result<(), IpvsError> {
+                self.execute(&Command::SetTimeouts(*update))$($await)*
+            }
+
+            /// Does one command.
+            #[allow(clippy::missing_errors_doc, reason = "as add_service")]
+            pub $($async)? fn execute(&mut self, command: &Command) -> Result<(), IpvsError> {
+                self.call(calls::execute(command))$($await)*
+            }
+
+            /// Does commands in order, many under way at a time. A refused one does not stop the
+            /// others; what was refused is returned, in order.
+            ///
+            /// Should answers be lost because they do not fit into the socket, the commands that they
+            /// were for are done once more, one at a time. Then what counts is whether the table is as
+            /// the command wants it: an entry to add that is there gets its settings, and one to
+            /// delete that is not there is no failure.
+            ///
+            /// # Errors
+            ///
+            /// Those of the transport: how many commands were done is then unknown, and the table must
+            /// be read again.
+            pub $($async)? fn apply(&mut self, commands: &[Command]) -> Result<Vec<Failure>, IpvsError> {
+                self.call(calls::apply(commands))$($await)*
+            }
+        }
+    };
 }
 
-fn cleared(buffer: &mut Vec<u8>) -> &mut Vec<u8> {
-    buffer.clear();
-    buffer
-}
+typed_calls!({ impl<T: Transport> Client<T> }, [], []);
 
-fn missing(kind: u16) -> ParseError {
-    ParseError::Missing { kind }
-}
+#[cfg(feature = "tokio")]
+pub(crate) use typed_calls;

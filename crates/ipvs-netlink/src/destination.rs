@@ -221,6 +221,15 @@ impl Destination {
         }
     }
 
+    /// Reads what is configured from an entry of a dump; `family` is that of the service.
+    pub(crate) fn unpack(
+        attributes: &Attributes<'_>,
+        family: AddressFamily,
+    ) -> Result<Self, ParseError> {
+        let fields = DestinationFields::read(attributes)?;
+        Ok(fields.destination(fields.key(family)?))
+    }
+
     pub(crate) fn pack(&self, writer: &mut Writer<'_>) {
         self.key().pack(writer);
         writer.u32(IPVS_DEST_ATTR_FWD_METHOD, self.forward.number());

@@ -94,6 +94,13 @@ pub struct Failure {
     pub refused: Refused,
 }
 
+impl Failure {
+    /// The request that was refused, among those that were sent.
+    pub fn request<'a>(&self, commands: &'a [Command]) -> Option<&'a Command> {
+        commands.get(self.index)
+    }
+}
+
 /// One conversation. See the module for how to drive it.
 #[derive(Debug)]
 pub struct Exchange {
@@ -182,6 +189,15 @@ impl Exchange {
             return Ok(None);
         }
         Ok(Some(*message))
+    }
+
+    /// How many requests it has, and so sequence numbers.
+    #[allow(
+        clippy::len_without_is_empty,
+        reason = "an exchange without requests is finished"
+    )]
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.kinds.len()).unwrap_or(u32::MAX)
     }
 
     /// Whether all answers have come.

@@ -1,5 +1,10 @@
 //! What the fuzz targets call. Not for others; changes without notice.
 
+use std::time::Duration;
+
+use neli::consts::genl::CtrlAttr;
+use neli::consts::nl::NlmF;
+
 use crate::codec::{Attributes, Messages, Writer};
 use crate::connection::ConnectionEntry;
 use crate::daemon::SyncDaemon;
@@ -46,6 +51,56 @@ pub fn answers(bytes: &[u8]) {
         }
     }
     let _ = exchange.into_failures();
+}
+
+/// Takes `bytes` for what comes back while a client calls; when they are used up, answers have been
+/// lost.
+///
+/// # Panics
+///
+/// If a call does.
+pub fn calls(bytes: &[u8]) {
+    let key = crate::ServiceKey::tcp(([10, 0, 0, 1], 80).into());
+    let commands = [
+        crate::Command::DeleteService(key),
+        crate::Command::AddService(crate::VirtualService::new(key, crate::Name::default())),
+        crate::Command::Flush,
+    ];
+    let connect = || {
+        let mut pieces = vec![bytes.to_vec(), Vec::new()];
+        Writer::new(&mut pieces[1]).generic(0x10, NlmF::empty(), 1, 0, 1, |writer| {
+            writer.u16(CtrlAttr::FamilyId.into(), 0x1c);
+        });
+        Writer::new(&mut pieces[1]).message(2, NlmF::empty(), 1, 0, |writer| writer.raw(&[0; 20]));
+        crate::Client::connect(Replay(pieces)).expect("the first answer is ours")
+    };
+    let _ = connect().info();
+    let _ = connect().rules();
+    let _ = connect().service(&key);
+    let _ = connect().daemons();
+    let _ = connect().apply(&commands);
+    let _ = connect().connections(drop);
+}
+
+/// What is received, the last first.
+struct Replay(Vec<Vec<u8>>);
+
+impl crate::Transport for Replay {
+    fn send(&mut self, _: &[u8]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn receive(&mut self, buffer: &mut Vec<u8>, limit: Duration) -> std::io::Result<usize> {
+        match self.0.pop().filter(|piece| !piece.is_empty()) {
+            Some(piece) => {
+                buffer.extend_from_slice(&piece);
+                Ok(piece.len())
+            }
+            // Whoever knows of the loss does not wait long for what is left.
+            None if limit < Duration::from_secs(1) => Err(std::io::ErrorKind::TimedOut.into()),
+            None => Err(std::io::Error::from_raw_os_error(libc::ENOBUFS)),
+        }
+    }
 }
 
 /// Takes `bytes` for what a client sends to a table, in two pieces. Whatever the table has taken, a
@@ -163,6 +218,7 @@ mod tests {
     fn the_recording_survives() {
         for bytes in corpus() {
             answers(&bytes);
+            calls(&bytes);
             requests(&bytes);
         }
     }
@@ -214,12 +270,14 @@ mod tests {
             }
             bytes.truncate(length.index(bytes.len()) + 1);
             answers(&bytes);
+            calls(&bytes);
             requests(&bytes);
         }
 
         #[test]
         fn rubbish_never_panics(bytes: Vec<u8>) {
             answers(&bytes);
+            calls(&bytes);
             requests(&bytes);
             connections(&bytes);
         }

@@ -40,22 +40,26 @@
 //! | `service`, `destination`, `stats`, `timeouts`, `info`, `daemon`, `connection` | the values |
 //! | `command`, `plan` | changes as values, and the smallest list of them |
 //! | [`exchange`] | one conversation without socket and clock |
-//! | `client`, `transport`, [`unix`], [`socket`], `in_process` | typed calls, and what carries them |
+//! | `conversation`, `calls` | the typed calls, without socket and clock |
+//! | `client`, `tokio`, `transport`, [`unix`], [`socket`], `in_process` | typed calls, and what carries them |
 //! | `table`, `session` | the answering end |
 //! | `error` | what a refusal means |
 //!
 //! # Design
 //!
-//! Bytes, conversation and judgement are functions of values; only [`unix`] and [`socket`] touch
-//! the system. Both ends live in one crate so that each tests the other, and both are held
+//! Bytes, conversation and judgement are functions of values; only [`unix`], [`socket`] and `tokio`
+//! touch the system. The client for tokio (feature `tokio`, on by default) differs from the blocking
+//! one in a loop of a dozen lines. Both ends live in one crate so that each tests the other, and both are held
 //! against replies recorded from Linux 6.1.
 
 #[cfg(test)]
 mod arbitrary;
+mod calls;
 mod client;
 pub mod codec;
 mod command;
 mod connection;
+mod conversation;
 mod daemon;
 mod destination;
 mod error;
@@ -72,6 +76,8 @@ pub mod socket;
 mod stats;
 mod table;
 mod timeouts;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 mod transport;
 pub mod uapi;
 pub mod unix;

@@ -70,6 +70,16 @@ fn plan_destinations(
     service: ServiceKey,
     commands: &mut Vec<Command>,
 ) {
+    let pairs = || wished.iter().zip(actual);
+    if wished.len() == actual.len() && pairs().all(|(new, old)| new.key() == old.key()) {
+        // The usual case in the usual order: nothing comes or goes, and nothing need be looked up.
+        let changed = pairs().filter(|(new, old)| new != old);
+        commands.extend(changed.map(|(new, _)| Command::EditDestination {
+            service,
+            destination: *new,
+        }));
+        return;
+    }
     let wanted = by_key(wished);
     let present = by_key(actual);
     let order = || unique(wished.iter().map(Destination::key));

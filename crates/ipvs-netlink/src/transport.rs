@@ -30,6 +30,13 @@ pub trait Transport {
     /// what the socket says. A message may be split between two calls.
     fn receive(&mut self, buffer: &mut Vec<u8>, limit: Duration) -> io::Result<usize>;
 
+    /// How many answers fit between two calls of [`receive`](Self::receive); more may be lost, which
+    /// then shows as the error `ENOBUFS`. No more requests are sent at a time. By default there is
+    /// no limit, as on a stream.
+    fn capacity(&self) -> usize {
+        usize::MAX
+    }
+
     /// The file with the connection list, where there is one; `None` asks over the transport.
     fn connection_list(&mut self) -> Option<io::Result<Box<dyn BufRead>>> {
         None
@@ -43,6 +50,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn receive(&mut self, buffer: &mut Vec<u8>, limit: Duration) -> io::Result<usize> {
         (**self).receive(buffer, limit)
+    }
+
+    fn capacity(&self) -> usize {
+        (**self).capacity()
     }
 
     fn connection_list(&mut self) -> Option<io::Result<Box<dyn BufRead>>> {

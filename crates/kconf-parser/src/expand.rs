@@ -27,7 +27,7 @@ use crate::substitute::{comment_start, definition, next_use, repetition};
 use self::files::unreadable;
 
 /// Longest line that keepalived reads, in bytes.
-const MAX_LINE: usize = 1023;
+pub(crate) const MAX_LINE: usize = 1023;
 
 /// Deepest nesting of definitions in definitions and of repetitions.
 const MAX_NESTING: usize = 32;
@@ -109,7 +109,7 @@ impl Expander<'_> {
     fn main_file(&mut self, path: &Path) {
         let bytes = self.loader.read(path);
         let text = bytes.as_deref().map(to_text).unwrap_or_default();
-        let file = self.sources.add_file(path.to_owned(), text);
+        let file = self.sources.add_file(path.to_owned(), text, None);
         if let Err(error) = bytes {
             let place = Place {
                 file,
@@ -387,7 +387,7 @@ impl Lines {
 }
 
 /// Whether a line is more than text to be copied.
-fn needs_work(line: &str) -> bool {
+pub(crate) fn needs_work(line: &str) -> bool {
     let bytes = line.as_bytes();
     let blanks = bytes
         .iter()

@@ -53,6 +53,11 @@
 //! | `resolve` | as written | [`config`], as meant |
 //! | [`lint`] | both | what is probably a mistake |
 //! | [`diagnostic`] (`report`), [`render`] | what is wrong | snippets, lines, JSON |
+//! | [`mod@format`] | one file as written | the same in one style |
+//! | [`compare`] | two configurations as meant | what is added, removed, changed |
+//! | [`explain`] | keywords and codes | what they mean |
+//! | [`fix`] | suggestions | files with the suggestions followed |
+//! | [`document`] | one file as written | statements to edit, and the same text again |
 //!
 //! # Design
 //!
@@ -65,10 +70,15 @@ extern crate alloc;
 
 mod analysis;
 pub mod ast;
+pub mod compare;
 mod conditional;
 pub mod config;
 pub mod diagnostic;
+pub mod document;
 mod expand;
+pub mod explain;
+pub mod fix;
+pub mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 mod include;
@@ -89,5 +99,6 @@ mod value;
 pub use analysis::{Analysis, Options, analyze};
 pub use config::Config;
 pub use diagnostic::{Code, Diagnostic, Severity};
+pub use document::Document;
 pub use lint::Rules;
 pub use loader::{DiskLoader, FileLoader, MemoryLoader};

@@ -5,15 +5,22 @@
 //! A snippet shows the line in question and what surrounds it. The renderer is given these few
 //! lines, never the file: with the whole of a large file each snippet costs milliseconds.
 
+mod github;
+mod json;
+mod sarif;
+
 use std::fmt::Write as _;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
-use serde::Serialize;
 
 use crate::analysis::Analysis;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::{Place, SourceFile};
+
+pub use github::github;
+pub use json::json;
+pub use sarif::sarif;
 
 /// Lines before and after the one in question that the renderer may show.
 const AROUND: usize = 3;
@@ -120,6 +127,18 @@ fn one(analysis: &Analysis, diagnostic: &Diagnostic, renderer: &Renderer) -> Str
     for window in &windows {
         group = group.element(window.snippet());
     }
+    for place in analysis
+        .sources
+        .included_from(diagnostic.primary.place.file)
+    {
+        let location = analysis.sources.location(place);
+        let text = format!(
+            "included from {}:{}",
+            location.path.display(),
+            location.line
+        );
+        group = group.element(Level::NOTE.message(text));
+    }
     if let Some(help) = &diagnostic.help {
         group = group.element(Level::HELP.message(help));
     }
@@ -197,93 +216,4 @@ impl<'a> Window<'a> {
 fn lines(file: &SourceFile, place: Place) -> Range<usize> {
     let line = file.line_index(place.start);
     line.saturating_sub(AROUND)..(line + AROUND + 1).min(file.line_count())
-}
-
-/// All diagnostics as a JSON document.
-///
-/// An object with `errors`, `warnings` and `diagnostics`; each diagnostic has `file`, `line`,
-/// `column`, `end_line`, `end_column`, `code`, `severity`, `message`, `help`, `related` and
-/// `suggestion`. Lines and columns count from 1, columns in characters.
-pub fn json(analyses: &[Analysis]) -> serde_json::Value {
-    let mut diagnostics = Vec::new();
-    for analysis in analyses {
-        diagnostics.extend(
-            analysis
-                .diagnostics
-                .iter()
-                .map(|found| entry(analysis, found)),
-        );
-    }
-    let count = |severity| -> usize { analyses.iter().map(|found| found.count(severity)).sum() };
-    serde_json::json!({
-        "errors": count(Severity::Error),
-        "warnings": count(Severity::Warning),
-        "diagnostics": diagnostics,
-    })
-}
-
-#[derive(Serialize)]
-struct JsonPlace {
-    file: String,
-    line: u32,
-    column: u32,
-    end_line: u32,
-    end_column: u32,
-}
-
-fn json_place(analysis: &Analysis, place: Place) -> JsonPlace {
-    let location = analysis.sources.location(place);
-    JsonPlace {
-        file: location.path.to_string_lossy().into_owned(),
-        line: location.line,
-        column: location.column,
-        end_line: location.end_line,
-        end_column: location.end_column,
-    }
-}
-
-fn entry(analysis: &Analysis, diagnostic: &Diagnostic) -> serde_json::Value {
-    #[derive(Serialize)]
-    struct Text<'a> {
-        #[serde(flatten)]
-        place: JsonPlace,
-        message: &'a str,
-    }
-    #[derive(Serialize)]
-    struct Change<'a> {
-        #[serde(flatten)]
-        place: JsonPlace,
-        replacement: &'a str,
-    }
-    #[derive(Serialize)]
-    struct Entry<'a> {
-        #[serde(flatten)]
-        place: JsonPlace,
-        code: String,
-        severity: Severity,
-        message: &'a str,
-        label: Option<&'a str>,
-        help: Option<&'a str>,
-        related: Vec<Text<'a>>,
-        suggestion: Option<Change<'a>>,
-    }
-    let related = diagnostic.secondary.iter().map(|label| Text {
-        place: json_place(analysis, label.place),
-        message: &label.text,
-    });
-    let entry = Entry {
-        place: json_place(analysis, diagnostic.primary.place),
-        code: diagnostic.code.to_string(),
-        severity: diagnostic.severity,
-        message: &diagnostic.message,
-        label: Some(diagnostic.primary.text.as_str()).filter(|text| !text.is_empty()),
-        help: diagnostic.help.as_deref(),
-        related: related.collect(),
-        suggestion: diagnostic.suggestion.as_ref().map(|suggestion| Change {
-            place: json_place(analysis, suggestion.place),
-            replacement: &suggestion.replacement,
-        }),
-    };
-    // Strings and numbers only: this cannot fail.
-    serde_json::to_value(entry).unwrap_or_default()
 }

@@ -105,10 +105,11 @@ pub struct SourceFile {
     path: PathBuf,
     text: Arc<str>,
     line_starts: Vec<u32>,
+    included: Option<Place>,
 }
 
 impl SourceFile {
-    fn new(path: PathBuf, text: String) -> Self {
+    fn new(path: PathBuf, text: String, included: Option<Place>) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = std::iter::once(0)
             .chain(ends.map(|(at, _)| to_u32(at + 1)))
@@ -117,6 +118,7 @@ impl SourceFile {
             path,
             text: text.into(),
             line_starts,
+            included,
         }
     }
 
@@ -128,6 +130,11 @@ impl SourceFile {
     /// The text. Bytes that are not UTF-8 have become U+FFFD.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The pattern of the include line that brought it in first; `None` for the main file.
+    pub fn included(&self) -> Option<Place> {
+        self.included
     }
 
     /// The text, to be kept while the map grows.
@@ -196,8 +203,13 @@ pub struct SourceMap {
 
 impl SourceMap {
     /// Adds a file; its text becomes part of the expanded text only by [`Self::append`].
-    pub(crate) fn add_file(&mut self, path: PathBuf, text: String) -> FileId {
-        self.files.push(SourceFile::new(path, text));
+    pub(crate) fn add_file(
+        &mut self,
+        path: PathBuf,
+        text: String,
+        included: Option<Place>,
+    ) -> FileId {
+        self.files.push(SourceFile::new(path, text, included));
         FileId(to_u32(self.files.len() - 1))
     }
 
@@ -270,6 +282,13 @@ impl SourceMap {
     /// The file of a place; `None` only for a place of another map.
     pub fn file(&self, id: FileId) -> Option<&SourceFile> {
         self.files.get(id.0 as usize)
+    }
+
+    /// The include lines that lead to a file, the nearest first; none for the main file.
+    pub fn included_from(&self, file: FileId) -> impl Iterator<Item = Place> {
+        let above = |file: FileId| self.file(file).and_then(SourceFile::included);
+        // A file is added after the one that includes it, so this ends.
+        std::iter::successors(above(file), move |place| above(place.file))
     }
 
     /// The place in a file that a span of the expanded text came from.
@@ -356,6 +375,28 @@ impl Piece {
             (self.origin.start, self.origin.end)
         }
     }
+}
+
+/// A path as a URI reference: absolute with its scheme, relative without.
+pub fn file_uri(path: &Path) -> String {
+    use std::fmt::Write as _;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let mut uri = String::new();
+    if path.is_absolute() {
+        uri.push_str("file://");
+    }
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                uri.push(char::from(*byte));
+            }
+            _ => {
+                let _ = write!(uri, "%{byte:02X}");
+            }
+        }
+    }
+    uri
 }
 
 /// Offsets are 32 bits wide; the loader refuses more text than that, see `include::MAX_TEXT`.

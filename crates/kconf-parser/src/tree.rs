@@ -22,7 +22,7 @@ use crate::source::Span;
 
 pub(crate) use builder::build;
 pub use print::print;
-pub(crate) use token::tokenize;
+pub(crate) use token::{Kind, Token, tokenize};
 
 /// Deepest nesting of blocks that is read. The language needs five.
 pub const MAX_DEPTH: usize = 64;

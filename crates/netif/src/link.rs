@@ -53,10 +53,10 @@ pub struct Link {
 }
 
 impl Link {
-    /// Whether packets can go: set up, and running (carrier, and not dormant). This is what
-    /// keepalived calls up.
+    /// Whether packets can go: set up, running (not dormant) and with carrier. keepalived asks for
+    /// the first two, which lag behind the third for a moment.
     pub fn is_usable(&self) -> bool {
-        self.flags.is_up() && self.flags.is_running()
+        self.flags.is_up() && self.flags.is_running() && self.carrier
     }
 
     /// Whether it has Ethernet addresses and needs them resolved, so that ARP and neighbour

@@ -332,6 +332,10 @@ impl Route {
                 _ => read_hop_part(&attribute, family, &mut single)?,
             }
         }
+        // One that says neither is none.
+        route
+            .hops
+            .retain(|hop| hop.via.is_some() || hop.link.is_some());
         if route.hops.is_empty() && (single.via.is_some() || single.link.is_some()) {
             route.hops.push(single);
         }
@@ -384,7 +388,7 @@ impl Route {
         self.metrics.write(writer);
         match self.hops.as_slice() {
             [] => {}
-            [hop] => write_hop_parts(writer, self.family(), hop, true),
+            [hop] if hop.weight == 1 => write_hop_parts(writer, self.family(), hop, true),
             hops => writer.plain_nest(Rta::Multipath.into(), |writer| {
                 for hop in hops {
                     write_hop(writer, self.family(), hop);

@@ -31,7 +31,7 @@ pub fn source_address<'a>(
         if !entry.state.secondary {
             return Some(entry.address.ip());
         }
-        second = second.or(Some(entry.address.ip()));
+        second = second.or_else(|| Some(entry.address.ip()));
     }
     second
 }

@@ -168,12 +168,15 @@ impl Rtnetlink {
 }
 
 /// How the base interface keeps quiet about what stands on it: it answers ARP for its own
-/// addresses only, and only where the answer leaves by it. Set once for any number of virtual
-/// MACs, and undo when the last one goes.
-pub fn base_settings(base: &LinkName) -> [(Sysctl, i32); 2] {
+/// addresses only, and only where the answer leaves by it; and it asks in the name of its own
+/// addresses, or packets from a virtual address that leave by it would teach neighbours the
+/// wrong MAC address (keepalived lets that happen). Set once for any number of virtual MACs, and
+/// undo when the last one goes.
+pub fn base_settings(base: &LinkName) -> [(Sysctl, i32); 3] {
     [
         (Sysctl::of(base, Knob::ArpIgnore), 1),
         (Sysctl::of(base, Knob::ArpFilter), 1),
+        (Sysctl::of(base, Knob::ArpAnnounce), 2),
     ]
 }
 

@@ -3,7 +3,6 @@
 use lvs_testkit::netns::{self, Namespace};
 use netif::{
     Address, Ensured, Lifetime, LinkChange, LinkIndex, NetifError, NewLink, Rtnetlink, Scope,
-    Tunnel,
 };
 
 fn host() -> Option<(Namespace, Rtnetlink, LinkIndex)> {
@@ -261,29 +260,4 @@ fn macvlans_are_private() {
         host.ip("-d link show vrrp.5")
             .contains("macvlan mode private")
     );
-}
-
-#[test]
-fn tunnels_are_there_or_the_kernel_has_none() {
-    let Some((host, mut rtnetlink, _)) = host() else {
-        return;
-    };
-    for tunnel in [Tunnel::Ipip, Tunnel::Ip6] {
-        match rtnetlink.ensure_tunnel(tunnel) {
-            Ok(link) => {
-                assert_eq!(link.name, tunnel.link_name());
-                assert_eq!(link.kind.as_deref(), Some(tunnel.kind()));
-                assert_eq!(rtnetlink.ensure_tunnel(tunnel).unwrap().index, link.index);
-                rtnetlink.set_up(link.index).unwrap();
-                assert!(host.ip(&format!("link show {}", link.name)).contains("UP"));
-            }
-            Err(error) if error.errno() == Some(libc::EOPNOTSUPP) => {
-                lvs_testkit::skip(&format!(
-                    "this kernel has no tunnels of kind {}",
-                    tunnel.kind()
-                ));
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
 }

@@ -24,7 +24,7 @@ pub enum Input<'a> {
     Resume {
         /// Which instance.
         instance: Name,
-        /// For how long nothing has been sent, at most.
+        /// How long ago it died.
         #[serde(with = "seconds")]
         silent_for: Duration,
     },

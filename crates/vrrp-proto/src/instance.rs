@@ -273,9 +273,10 @@ impl Instance {
         Ok(())
     }
 
-    /// A process that died was Master of this virtual router and cannot have sent anything for
-    /// `silent_for`. If no Backup can have taken over yet, the instance starts as Master. To be
-    /// said before the interface is reported.
+    /// A process that was Master of this virtual router died `silent_for` ago. Its last
+    /// advertisement may be one interval older; if even so no Backup can have taken over yet, the
+    /// instance starts as Master, and its addresses are never removed. To be said before the
+    /// interface is reported. A `silent_for` that is too short risks two Masters for a moment.
     pub fn resume(&mut self, now: Time, silent_for: Duration) {
         let now = self.advance(now);
         if let Phase::Initialize(initialize) = &mut self.phase {

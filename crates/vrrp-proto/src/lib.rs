@@ -76,6 +76,7 @@
 //! | [`track`] | from tracked objects to a priority or a fault |
 //! | [`rejected`] | why packets are dropped, and counters |
 //! | [`wire`] | bytes: VRRP of both versions, IP authentication header, gratuitous ARP, neighbour advertisement |
+//! | [`fuzzing`] | promises as functions: what fuzz targets and property tests call |
 //! | [`types`], [`time`] | values with ranges; moments |
 
 pub mod config;

@@ -206,3 +206,93 @@ impl fmt::Display for TrackStatus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tracker(weight: i16, reverse: bool) -> TrackerConfig {
+        TrackerConfig {
+            name: "object".into(),
+            weight: Weight::try_from(weight).ok(),
+            reverse,
+        }
+    }
+
+    #[test]
+    fn every_kind_of_weight_has_its_effect() {
+        use TrackStatus::{Bad, Good, Unknown, Value};
+        let adjust = Effect::Adjust;
+        for (weight, reverse, status, effect) in [
+            (0, false, Good, adjust(0)),
+            (0, false, Bad, Effect::Fault),
+            (0, true, Good, Effect::Fault),
+            (0, true, Bad, adjust(0)),
+            (20, false, Good, adjust(20)),
+            (20, false, Bad, adjust(0)),
+            (-20, false, Good, adjust(0)),
+            (-20, false, Bad, adjust(-20)),
+            (20, true, Good, adjust(0)),
+            (20, true, Bad, adjust(-20)),
+            (-20, true, Good, adjust(20)),
+            (-20, true, Bad, adjust(0)),
+            (0, false, Value(0), adjust(0)),
+            (0, false, Value(-1), Effect::Fault),
+            (0, true, Value(0), Effect::Fault),
+            (0, true, Value(7), adjust(0)),
+            (2, false, Value(10), adjust(20)),
+            (2, true, Value(10), adjust(-20)),
+            (1, false, Value(-253), adjust(-253)),
+            (1, false, Value(-254), Effect::Fault),
+            (1, false, Value(1000), adjust(253)),
+            (253, false, Value(i32::MAX), adjust(253)),
+            (253, false, Value(i32::MIN), Effect::Fault),
+            (20, false, Unknown, Effect::Unknown),
+        ] {
+            let got = tracker(weight, reverse).effect(status);
+            assert_eq!(got, effect, "weight {weight} reverse {reverse} {status}");
+        }
+    }
+
+    #[test]
+    fn weights_have_a_range() {
+        for bad in [0, 254, -254, i16::MIN, i16::MAX] {
+            assert!(Weight::try_from(bad).is_err(), "{bad}");
+        }
+        assert_eq!(Weight::try_from(-253).map(Weight::as_i16), Ok(-253));
+    }
+
+    #[test]
+    fn adjustments_add_up_and_only_objects_without_weight_are_waited_for() {
+        let named = |name: &str, weight| TrackerConfig {
+            name: name.into(),
+            ..tracker(weight, false)
+        };
+        let mut trackers = Trackers::new(vec![named("a", -20), named("b", 30), named("c", 0)]);
+        let base = Priority::DEFAULT;
+        let report = |trackers: &mut Trackers, name: &str, status| {
+            trackers.report(&TrackReport {
+                tracker: name.into(),
+                status,
+                detail: String::new(),
+            })
+        };
+        assert!(trackers.waiting());
+        assert_eq!(trackers.effective(base), base);
+        assert!(report(&mut trackers, "c", TrackStatus::Good));
+        assert!(!trackers.waiting());
+        assert!(report(&mut trackers, "a", TrackStatus::Bad));
+        assert_eq!(trackers.effective(base).as_u8(), 80);
+        assert!(report(&mut trackers, "b", TrackStatus::Good));
+        assert_eq!(trackers.effective(base).as_u8(), 110);
+        assert!(!report(&mut trackers, "d", TrackStatus::Bad));
+        assert_eq!(trackers.faults().count(), 0);
+        assert!(report(&mut trackers, "c", TrackStatus::Bad));
+        assert_eq!(trackers.faults().next(), Some((&Name::from("c"), "")));
+        // A reload forgets what is not tracked any more.
+        trackers.reconfigure(vec![named("b", 30)]);
+        trackers.reconfigure(vec![named("b", 30), named("c", 0)]);
+        assert!(trackers.waiting());
+        assert_eq!(trackers.effective(base).as_u8(), 130);
+    }
+}

@@ -6,12 +6,12 @@
 //!
 //! A run that fails is written to a file, which the last line runs again with a trace.
 //!
-//! Checked in every run: a healthy node is never longer without a Master than its timers give; two
-//! Masters exist only while the worse one does not hear the better one, and one interval longer;
-//! addresses are held before they are announced and gone on every way out of Master; changes of
-//! state are told, in order; members of a group agree; at the end there is one Master, no better
-//! one waits that may preempt, and every host believes in it; a recording of any node replays to
-//! the same outputs.
+//! Checked in every run: a healthy node is never longer without a Master than its timers give;
+//! Backups of a silent Master take over in the order of their priorities; two Masters exist only
+//! while the worse one does not hear the better one, and one interval longer; addresses are held
+//! before they are announced and gone on every way out of Master; changes of state are told, in
+//! order; members of a group agree; at the end there is one Master, no better one waits that may
+//! preempt, and every host believes in it; a recording of any node replays to the same outputs.
 
 #[path = "lan/invariants.rs"]
 mod invariants;

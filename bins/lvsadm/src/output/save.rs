@@ -3,12 +3,11 @@
 use std::io::Write;
 
 use ipvs_netlink::{
-    AddressFamily, Destination, ForwardMethod, Protocol, ServiceFlags, ServiceKey, TunnelChecksum,
-    TunnelKind, VirtualService,
+    AddressFamily, Destination, ForwardMethod, Protocol, ServiceFlags, ServiceKey, VirtualService,
 };
 
 use super::address::{self, Addresses};
-use super::flag_names;
+use super::{flag_names, rules};
 
 /// The line that adds a service.
 pub(crate) fn service(out: &mut impl Write, service: &VirtualService, addresses: &Addresses) {
@@ -49,7 +48,7 @@ pub(crate) fn server(
         _ => "-g",
     };
     let tunnel = match destination.forward {
-        ForwardMethod::Tunnel(kind) => tunnel(kind),
+        ForwardMethod::Tunnel(kind) => rules::tunnel(kind),
         _ => String::new(),
     };
     let service = service_option(service, addresses);
@@ -85,23 +84,5 @@ fn service_option(key: &ServiceKey, addresses: &Addresses) -> String {
             };
             format!("-f {}{ipv6}", mark.get() as i32)
         }
-    }
-}
-
-fn tunnel(kind: TunnelKind) -> String {
-    let checksum = |checksum: TunnelChecksum| match checksum {
-        TunnelChecksum::None => "--tun-nocsum",
-        TunnelChecksum::Full => "--tun-csum",
-        TunnelChecksum::Remote => "--tun-remcsum",
-    };
-    match kind {
-        TunnelKind::Gue {
-            port,
-            checksum: sum,
-        } => {
-            format!(" --tun-type gue --tun-port {port} {}", checksum(sum))
-        }
-        TunnelKind::Gre { checksum: sum } => format!(" --tun-type gre {}", checksum(sum)),
-        _ => " --tun-type ipip".to_owned(),
     }
 }

@@ -81,6 +81,7 @@ impl Dataplane for Plane {
 }
 
 /// A table of that dataplane on a socket of its own.
+#[allow(dead_code, reason = "some tests need the socket only")]
 pub(crate) struct Served {
     pub(crate) table: Arc<Mutex<Table<Plane>>>,
     pub(crate) socket: PathBuf,

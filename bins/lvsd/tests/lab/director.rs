@@ -1,6 +1,6 @@
-//! A running `lvsd` in a host of the lab, and what tests ask it.
+//! A running `lvsd` in a host of the lab.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use director::control::Client;
@@ -9,48 +9,68 @@ use lvs_testkit::lab::{Daemon, Host, LIMIT};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// A director on the kernel's dataplane.
+/// A director on the kernel's dataplane. It ends with the lab.
 pub(crate) struct Director {
     pub(crate) lvsd: Daemon,
-    pub(crate) host: Host,
+    host: Host,
     folder: tempfile::TempDir,
 }
 
 impl Director {
-    /// Starts `lvsd` in `host` with this configuration and waits until it is up.
-    pub(crate) fn start(host: &Host, configuration: &str) -> Self {
+    /// Starts one and waits until it is up.
+    #[track_caller]
+    pub(crate) fn start(host: &Host, configuration: &str, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let path = folder.path().join("keepalived.conf");
-        std::fs::write(&path, configuration).expect("the folder is writable");
-        let lvsd = host.start(
-            Command::new(env!("CARGO_BIN_EXE_lvsd"))
-                .args(["-n", "-l", "-G", "--dataplane", "kernel", "-f"])
-                .arg(&path)
-                .arg("--run-dir")
-                .arg(folder.path().join("run")),
-        );
-        lvsd.wait_for("Startup complete", LIMIT);
         Self {
-            lvsd,
+            lvsd: run(host, folder.path(), configuration, flags),
             host: host.clone(),
             folder,
         }
     }
 
-    fn control(&self) -> PathBuf {
-        self.folder.path().join("run/control.sock")
+    /// Starts another one after this one's end, in the same folder.
+    #[track_caller]
+    pub(crate) fn succeed(&mut self, configuration: &str, flags: &[&str]) {
+        self.lvsd = run(&self.host, self.folder.path(), configuration, flags);
     }
 
-    /// What the director says, if it does.
+    /// Stops it; what it leaves is for the next one.
+    #[track_caller]
+    pub(crate) fn stop(&self) {
+        let status = self.lvsd.stop(LIMIT);
+        assert_eq!(status.code(), Some(0), "{}", self.lvsd.output());
+    }
+
+    pub(crate) fn run_dir(&self) -> PathBuf {
+        self.folder.path().join("run")
+    }
+
+    /// Writes another configuration, reloads, and waits until it is in force.
+    #[track_caller]
+    pub(crate) fn reload_completely(&self, configuration: &str) {
+        let done = self.count("Reload complete");
+        std::fs::write(self.folder.path().join("keepalived.conf"), configuration)
+            .expect("the folder is writable");
+        self.lvsd.signal(Signal::SIGHUP);
+        self.wait("the end of the reload", |director| {
+            director.count("Reload complete") > done
+        });
+    }
+
+    /// How many lines of the log contain `text`.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        let output = self.lvsd.output();
+        output.lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// What it says of itself, if it answers.
     pub(crate) fn try_status(&self) -> Option<Status> {
-        let mut client = Client::connect(&self.control()).ok()?;
+        let mut client = Client::connect(&self.run_dir().join("control.sock")).ok()?;
         client.status().ok()
     }
 
-    /// The table of the director's host, as the kernel prints it.
-    pub(crate) fn table(&self) -> String {
-        let read = || std::fs::read_to_string("/proc/thread-self/net/ip_vs");
-        self.host.enter(read).expect("the kernel has IPVS")
+    pub(crate) fn status(&self) -> Status {
+        self.try_status().expect("the director answers")
     }
 
     /// Waits until `condition` holds.
@@ -72,28 +92,60 @@ impl Director {
     pub(crate) fn wait_serving(&self) {
         self.wait("all services to be served", |director| {
             director.try_status().is_some_and(|status| {
-                let addresses = status.services.iter().flat_map(|one| &one.addresses);
-                let mut states = addresses.map(|address| &address.state);
                 status.dataplane.connected
                     && !status.services.is_empty()
-                    && states.all(|state| *state == AddressState::Serving)
+                    && status
+                        .services
+                        .iter()
+                        .flat_map(|service| &service.addresses)
+                        .all(|address| address.state == AddressState::Serving)
             })
         });
+    }
+
+    /// The process id of a child.
+    pub(crate) fn child(&self, name: &str) -> Pid {
+        let pid = lvs_testkit::wait_until("the child to run", LIMIT, || {
+            let status = self.try_status()?;
+            let mut processes = status.processes.into_iter();
+            processes.find(|process| process.name == name)?.pid
+        });
+        Pid::from_raw(i32::try_from(pid).expect("a process id"))
     }
 
     /// Kills a child and waits until the next one is there and at work.
     #[track_caller]
     pub(crate) fn kill_child(&self, name: &str) {
-        let find = |director: &Self| {
-            let processes = director.try_status()?.processes;
-            processes.into_iter().find(|one| one.name == name)?.pid
-        };
-        let old = find(self).expect("the child runs");
-        let pid = Pid::from_raw(i32::try_from(old).expect("a process id"));
-        kill(pid, Signal::SIGKILL).expect("the director's own child");
+        let old = self.child(name);
+        kill(old, Signal::SIGKILL).expect("our own child");
         self.wait("the child to be replaced", |director| {
-            find(director).is_some_and(|new| new != old)
+            director.child(name) != old
         });
         self.wait_serving();
+    }
+}
+
+fn run(host: &Host, folder: &Path, configuration: &str, flags: &[&str]) -> Daemon {
+    let path = folder.join("keepalived.conf");
+    std::fs::write(&path, configuration).expect("the folder is writable");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lvsd"));
+    command
+        .args(["-n", "-l", "-G", "--dataplane", "kernel", "-f"])
+        .arg(&path)
+        .arg("--run-dir")
+        .arg(folder.join("run"))
+        .args(flags);
+    let lvsd = host.start(&mut command);
+    lvsd.wait_for("Startup complete", LIMIT);
+    lvsd
+}
+
+/// Whether a process is gone, or dead and only not waited for by whoever inherited it.
+pub(crate) fn is_gone(pid: Pid) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat
+            .rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('Z')),
+        Err(_) => true,
     }
 }

@@ -1,4 +1,13 @@
-//! `lvsd` on the kernel's IPVS, in the lab.
+//! `lvsd` on a kernel with IPVS: run by `cargo xtask lab`.
+//!
+//! `nat`, `dr`, `tun` and `mark` are the deployments of docs/deployments.md, with its files:
+//! `cargo xtask lab nat --keep` builds one, tries it, and gives a shell in it.
 
+mod deployment;
 mod director;
-mod table;
+mod dr;
+mod kernel;
+mod mark;
+mod nat;
+mod realserver;
+mod tun;

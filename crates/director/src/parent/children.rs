@@ -55,6 +55,11 @@ impl<M> Child<M> {
         self.life.saturating_sub(1)
     }
 
+    /// Whether it has never been started.
+    pub(super) const fn is_new(&self) -> bool {
+        self.life == 0
+    }
+
     pub(super) const fn is_life(&self, life: u64) -> bool {
         self.life == life
     }
@@ -100,7 +105,9 @@ impl Parent {
                     keep_ipvs: self.options.keep_ipvs,
                     config: self.config.clone(),
                     states: self.states.values().cloned().collect(),
-                    owned: self.owned.clone(),
+                    is_first: self.checker.is_new(),
+                    record: self.run_dir.table_record(self.dataplane.kind),
+                    audit_interval: self.options.audit_interval,
                 }));
                 launch(&mut self.checker, start, &self.events, Event::Checker)
             }

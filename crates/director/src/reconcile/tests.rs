@@ -71,7 +71,7 @@ impl Lab {
         let client = Client::connect(InProcess::new(Arc::clone(&table))).unwrap();
         let now = Instant::now();
         Self {
-            reconciler: Reconciler::new([]),
+            reconciler: Reconciler::new([], Some(AUDIT_INTERVAL)),
             table,
             client,
             now,
@@ -198,7 +198,7 @@ fn a_table_that_is_as_wished_is_left_alone() {
     lab.reconciler.handle_ready();
     lab.work();
     // A successor, as after a SIGKILL.
-    lab.reconciler = Reconciler::new([key(1)]);
+    lab.reconciler = Reconciler::new([key(1)], Some(AUDIT_INTERVAL));
     lab.reconciler.wish(vec![rules(1, &[(1, 5), (2, 0)])]);
     lab.reconciler.handle_ready();
     lab.applied.clear();
@@ -213,12 +213,43 @@ fn services_of_others_are_never_touched_but_those_of_a_predecessor_are() {
     for number in [1, 2] {
         lab.client.add_service(&rules(number, &[]).service).unwrap();
     }
-    lab.reconciler = Reconciler::new([key(2)]);
+    lab.reconciler = Reconciler::new([key(2)], Some(AUDIT_INTERVAL));
     lab.reconciler.wish(vec![rules(3, &[(1, 1)])]);
     lab.reconciler.handle_ready();
     lab.work();
     assert_eq!(lab.table(), [rules(1, &[]), rules(3, &[(1, 1)])]);
     assert_eq!(lab.reconciler.owned().iter().collect::<Vec<_>>(), [&key(3)]);
+}
+
+#[test]
+fn what_a_predecessor_put_there_and_somebody_took_away_is_ours_no_longer() {
+    let mut lab = Lab::new();
+    lab.reconciler = Reconciler::new([key(2)], Some(AUDIT_INTERVAL));
+    lab.reconciler.handle_ready();
+    lab.work();
+    assert_eq!(lab.reconciler.owned().len(), 0);
+    // So it stays when somebody else adds it.
+    lab.client.add_service(&rules(2, &[]).service).unwrap();
+    lab.run(AUDIT_INTERVAL);
+    lab.reconciler.wish(vec![rules(3, &[])]);
+    lab.work();
+    assert_eq!(lab.table(), [rules(2, &[]), rules(3, &[])]);
+}
+
+#[test]
+fn without_an_interval_the_table_is_looked_at_when_asked_for() {
+    let mut lab = Lab::new();
+    lab.reconciler = Reconciler::new([], None);
+    lab.reconciler.wish(vec![rules(1, &[(1, 1)])]);
+    lab.reconciler.handle_ready();
+    lab.work();
+    assert_eq!(lab.reconciler.poll_timeout(), None);
+    lab.client.execute(&Command::Flush).unwrap();
+    lab.run(AUDIT_INTERVAL * 100);
+    assert_eq!(lab.table(), []);
+    lab.reconciler.recheck(lab.now);
+    lab.work();
+    assert_eq!(lab.table(), [rules(1, &[(1, 1)])]);
 }
 
 #[test]
@@ -561,7 +592,7 @@ fn a_reload_looks_at_the_table_at_once_and_puts_right_what_is_wished_now() -> Re
 #[test]
 fn a_table_that_nobody_touched_costs_no_command_and_no_word() {
     let mut lab = settled();
-    lab.run(Duration::from_secs(30));
+    lab.run(AUDIT_INTERVAL * 10);
     assert_eq!(lab.audits, 10);
     assert_eq!(lab.applied, Vec::<Vec<Command>>::new());
     assert_eq!(lab.reconciler.take_news(), []);
@@ -597,7 +628,7 @@ fn a_value_that_the_dataplane_shows_otherwise_is_set_once_more_and_then_left() {
 fn whoever_works_against_us_is_answered_once_an_interval() {
     let mut lab = settled();
     lab.before_audit = Some(Command::DeleteService(key(1)));
-    lab.run(Duration::from_secs(30));
+    lab.run(AUDIT_INTERVAL * 10);
     assert_eq!(lab.applied.len(), 10);
     assert_eq!(lab.audits, 20);
     let news = lab.reconciler.take_news();

@@ -159,10 +159,10 @@ impl Driver {
         let mut buffer = std::mem::take(&mut self.buffer);
         for _ in 0..PACKETS_AT_ONCE {
             let snapshot = self.kernel.snapshot();
-            let arrived = match self.sockets.receive(number, &mut buffer, snapshot) {
-                Ok(Some(arrived)) => arrived,
-                // What the kernel has to say about a packet of ours is told when one is sent.
-                Ok(None) | Err(_) => break,
+            let arrived = self.sockets.receive(number, &mut buffer, snapshot);
+            // What the kernel has to say about a packet of ours is told when one is sent.
+            let Ok(Some(arrived)) = arrived else {
+                break;
             };
             let now = clock::now();
             // When it came, but not before what has been done already.

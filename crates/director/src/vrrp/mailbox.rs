@@ -83,8 +83,9 @@ mod tests {
     fn is_readable_exactly_while_it_holds_something() {
         let mailbox = Mailbox::new().unwrap();
         assert!(!is_readable(&mailbox));
+        let other = mailbox.clone();
         mailbox.put(1);
-        mailbox.clone().put(2);
+        other.put(2);
         assert!(is_readable(&mailbox));
         assert_eq!(mailbox.take(), [1, 2]);
         assert!(!is_readable(&mailbox));

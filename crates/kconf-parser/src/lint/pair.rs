@@ -151,7 +151,7 @@ impl<'p> Pair<'p> {
                 let named = candidates
                     .iter()
                     .position(|theirs| theirs.name == mine.name);
-                let index = named.or((!candidates.is_empty()).then_some(0))?;
+                let index = named.or_else(|| (!candidates.is_empty()).then_some(0))?;
                 Some(candidates.remove(index))
             });
             match theirs {

@@ -78,7 +78,17 @@ fn missing_brace(
         let text = format!("if braces are only counted, it is this `{outer}` that stays open");
         diagnostic = diagnostic.also(report.place(counted), text);
     }
-    diagnostic.suggest(end, "\n}")
+    diagnostic.suggest(end, format!("\n{}}}", indent(report, head)))
+}
+
+/// The blanks that the line of a block begins with.
+fn indent<'a>(report: &Report<'a>, head: Span) -> &'a str {
+    let before = report.text().get(..head.start as usize).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    match line.trim().is_empty() {
+        true => line,
+        false => "",
+    }
 }
 
 /// The end of the last word before a place, in the same file if possible.

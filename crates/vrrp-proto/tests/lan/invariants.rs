@@ -1,11 +1,11 @@
 //! What must hold in every run.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use vrrp_proto::config::Preempt;
-use vrrp_proto::instance::election::{self, Contest, contest};
-use vrrp_proto::{Instance, Name, State, Time};
+use vrrp_proto::{Instance, Name, State, Time, Version};
 
 use crate::world::World;
 
@@ -104,8 +104,8 @@ impl Observer {
 }
 
 fn wins(better: &Instance, worse: &Instance) -> bool {
-    let of = |it: &Instance| (it.effective_priority(), it.source().unwrap());
-    contest(of(worse), of(better)) == Contest::TheyWin
+    let of = |it: &Instance| (it.effective_priority(), it.source());
+    of(better) > of(worse)
 }
 
 /// The instances of a node that runs.
@@ -116,22 +116,73 @@ fn running(world: &World, node: usize) -> impl Iterator<Item = &Instance> {
 }
 
 /// The down interval by the longest interval of anybody; a member of a group waits for the
-/// slowest member.
+/// slowest member. Computed here by itself: an error of the machine must not excuse itself.
 fn longest_wait(world: &World, instance: &Instance) -> Duration {
-    let all = world.nodes.iter().flat_map(|node| &node.config.instances);
-    let longest = all
-        .map(|it| it.config.advert_interval.as_duration())
-        .max()
-        .unwrap();
+    let longest = intervals(world).max().unwrap();
     let config = instance.config();
-    let down = election::master_down_interval(
+    let skew = skew(
         config.version,
-        instance.effective_priority(),
+        instance.effective_priority().as_u8(),
         longest,
-        config.down_adverts,
     );
     let network = world.scenario.network;
-    down + network.most_delay + network.most_lateness * 4
+    longest * u32::from(config.down_adverts) + skew + network.most_delay + network.most_lateness * 4
+}
+
+fn skew(version: Version, priority: u8, interval: Duration) -> Duration {
+    let unit = match version {
+        Version::V2 => Duration::from_secs(1),
+        Version::V3 => interval,
+    };
+    unit.mul_f64(f64::from(256 - u32::from(priority)) / 256.0)
+}
+
+fn intervals(world: &World) -> impl Iterator<Item = Duration> {
+    let all = world.nodes.iter().flat_map(|node| &node.config.instances);
+    all.map(|it| it.config.advert_interval.as_duration())
+}
+
+/// When a Master falls silent, its Backups take over by their priorities: the skew times keep them
+/// apart, so that a worse one hears the better one before its own turn comes.
+pub(crate) fn takes_its_turn(world: &World, node: usize, name: &Name, silent: IpAddr) {
+    let network = world.scenario.network;
+    let wires = world.passes.iter().flatten().all(|passes| *passes);
+    let named = |node: usize| running(world, node).find(|it| it.name() == name);
+    let Some(ours) = named(node).filter(|it| it.status().group.is_none()) else {
+        return;
+    };
+    if !wires || network.loss > 0.0 {
+        return;
+    }
+    let calm = longest_wait(world, ours) * 2;
+    let is_calm = |since: Time| world.now.since(since) > calm;
+    let calm_node = |node: usize| is_calm(world.nodes[node].undisturbed_since);
+    if !is_calm(world.wires_since) || !calm_node(node) {
+        return;
+    }
+    let shortest = intervals(world).min().unwrap();
+    let turn = |it: &Instance| {
+        skew(
+            it.config().version,
+            it.effective_priority().as_u8(),
+            shortest,
+        )
+    };
+    let slack = network.most_delay * 2 + network.most_lateness * 4;
+    for other in (0..world.nodes.len()).filter(|other| *other != node && calm_node(*other)) {
+        let Some(theirs) = named(other) else {
+            continue;
+        };
+        let same = theirs.state() == State::Master
+            || theirs.status().master.map(|it| it.address) == Some(silent);
+        let first = turn(theirs) + slack < turn(ours);
+        assert!(
+            !(same && first),
+            "node {node} took over before its turn: node {other} has priority {}, it has {}",
+            theirs.effective_priority(),
+            ours.effective_priority()
+        );
+    }
 }
 
 /// What must hold at the end, after a time without disturbance.

@@ -12,6 +12,7 @@ use vrrp_proto::{
     RouterOutput, State, Time, TrackReport, TrackStatus, Transmit, Trouble,
 };
 
+use crate::invariants;
 use crate::scenario::{Scenario, Step, TRACKER, address_of};
 
 /// Where every node's clock stands when the run begins.
@@ -68,6 +69,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     /// Whether packets pass from one node to another.
     pub(crate) passes: Vec<Vec<bool>>,
+    /// Since when that has been so.
+    pub(crate) wires_since: Time,
     /// Where the hosts beside each node believe an address to be.
     pub(crate) beliefs: Vec<HashMap<IpAddr, usize>>,
     pub(crate) announced: u64,
@@ -107,6 +110,7 @@ impl World {
             now: Time::ZERO,
             nodes: nodes.collect(),
             passes: vec![vec![true; count]; count],
+            wires_since: Time::ZERO,
             beliefs: vec![HashMap::new(); count],
             announced: 0,
             transitions: 0,
@@ -209,8 +213,14 @@ impl World {
                     assert!(self.nodes[*node].held.is_empty(), "addresses after a stop");
                 }
             }
-            Step::Cut { from, to } => self.passes[*from][*to] = false,
-            Step::Heal => self.passes.iter_mut().flatten().for_each(|it| *it = true),
+            Step::Cut { from, to } => {
+                self.passes[*from][*to] = false;
+                self.wires_since = self.now;
+            }
+            Step::Heal => {
+                self.passes.iter_mut().flatten().for_each(|it| *it = true);
+                self.wires_since = self.now;
+            }
             Step::Pause {
                 node,
                 lasts,
@@ -432,6 +442,20 @@ impl World {
             }
             Output::StateChanged(transition) => {
                 self.transitions += 1;
+                if let Reason::MasterSilent {
+                    master: Some(master),
+                    ..
+                } = &transition.reason
+                {
+                    invariants::takes_its_turn(self, place, instance, master.address);
+                }
+                if let Reason::Outranked { by, ours } = transition.reason {
+                    let router = self.nodes[place].router.as_ref().unwrap();
+                    let source = router.instance(instance.as_str()).unwrap().source();
+                    let ours = (ours, source.unwrap());
+                    assert!((by.priority, by.address) > ours, "yields to a worse one");
+                }
+                let node = &mut self.nodes[place];
                 if transition.from == State::Master {
                     node.released = self.now;
                 }

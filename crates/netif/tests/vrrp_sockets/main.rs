@@ -1,100 +1,21 @@
 //! VRRP sockets between two hosts: what they hear, what they do not, and how they outlive changes.
 
+mod wire;
+
 use std::net::IpAddr;
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
 
 use lvs_testkit::netns::{self, Namespace};
 use netif::vmac::VmacConfig;
 use netif::{
-    Family, FrameSocket, LinkIndex, MacAddress, Outgoing, Payload, RECEIVE_SIZE, Rtnetlink,
-    VrrpSocket, VrrpSocketConfig,
+    FrameSocket, MacAddress, Outgoing, Payload, RECEIVE_SIZE, Rtnetlink, VrrpSocket,
+    VrrpSocketConfig,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-
-/// How long something may take to arrive; it takes microseconds.
-const LIMIT: Duration = Duration::from_secs(5);
-
-/// How long nothing must arrive before we believe it: the packets that would have are sent, and
-/// delivered, within the call that sends.
-const SILENCE: Duration = Duration::from_millis(20);
-
-const V4: Family = Family::Inet;
-const V6: Family = Family::Inet6;
-
-/// A packet as received, owned.
-#[derive(Debug, PartialEq)]
-struct Heard {
-    source: IpAddr,
-    destination: Option<IpAddr>,
-    ttl: Option<u8>,
-    link: Option<LinkIndex>,
-    payload: Vec<u8>,
-}
-
-fn hear_for(socket: &VrrpSocket, limit: Duration) -> Option<Heard> {
-    let mut buffer = [0xa5; RECEIVE_SIZE];
-    let deadline = Instant::now() + limit;
-    loop {
-        if let Some(received) = socket.receive(&mut buffer).unwrap() {
-            assert!(!received.truncated);
-            assert!(received.waited < LIMIT, "{:?}", received.waited);
-            return Some(Heard {
-                source: received.source,
-                destination: received.destination,
-                ttl: received.ttl,
-                link: received.link,
-                payload: received.payload.to_vec(),
-            });
-        }
-        let left = deadline.checked_duration_since(Instant::now())?;
-        let timeout = PollTimeout::try_from(left.max(Duration::from_millis(1))).unwrap();
-        poll(
-            &mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)],
-            timeout,
-        )
-        .unwrap();
-    }
-}
-
-#[track_caller]
-fn hear(socket: &VrrpSocket) -> Heard {
-    hear_for(socket, LIMIT).expect("a packet")
-}
-
-#[track_caller]
-fn assert_silent(socket: &VrrpSocket) {
-    assert_eq!(hear_for(socket, SILENCE), None);
-}
-
-fn index(host: &Namespace, name: &str) -> LinkIndex {
-    host.run(|| Rtnetlink::open().unwrap().expect_link(name).unwrap().index)
-}
-
-fn open(host: &Namespace, family: Family, name: &str) -> VrrpSocket {
-    let config = VrrpSocketConfig::multicast(family, index(host, name));
-    host.run(|| VrrpSocket::open(config).unwrap())
-}
-
-fn send(socket: &VrrpSocket, source: &str, payload: &[u8]) {
-    send_to(socket, source, socket.config().group.unwrap(), 255, payload).unwrap();
-}
-
-fn send_to(
-    socket: &VrrpSocket,
-    source: &str,
-    destination: IpAddr,
-    ttl: u8,
-    payload: &[u8],
-) -> std::io::Result<()> {
-    socket.send(&Outgoing {
-        source: source.parse().unwrap(),
-        destination,
-        ttl,
-        identification: 0,
-        payload,
-    })
-}
+use wire::{
+    Heard, LIMIT, SOURCES, V4, V6, assert_silent, hear, index, open, send, send_to,
+    wait_for_carrier,
+};
 
 /// Two hosts on one cable, each with an address of both families.
 fn pair() -> Option<[Namespace; 2]> {
@@ -108,8 +29,6 @@ fn pair() -> Option<[Namespace; 2]> {
     }
     Some(hosts)
 }
-
-const SOURCES: [(Family, &str); 2] = [(V4, "10.9.9.1"), (V6, "fe80::1")];
 
 #[test]
 fn multicast_arrives_with_all_that_is_known_about_it() {
@@ -281,17 +200,6 @@ fn sockets_outlive_renaming_new_addresses_and_going_down() {
     }
 }
 
-fn wait_for_carrier(host: &Namespace, name: &str) {
-    let mut rtnetlink = host.run(|| Rtnetlink::open().unwrap());
-    lvs_testkit::wait_until("carrier", LIMIT, || {
-        rtnetlink
-            .expect_link(name)
-            .unwrap()
-            .is_usable()
-            .then_some(())
-    });
-}
-
 #[test]
 fn after_an_interface_is_removed_another_socket_serves_its_successor() {
     let Some([left, right]) = pair() else {
@@ -359,46 +267,6 @@ fn through_a_bridge() {
         assert_eq!(hear(&on_bridge).payload, b"bridged");
         send(&on_bridge, source, b"from the bridge");
         assert_eq!(hear(&receiver).payload, b"from the bridge");
-    }
-}
-
-#[test]
-fn through_a_bond() {
-    let Some([left, right]) = netns::hosts() else {
-        return;
-    };
-    netns::cable(&left, "a0", &right, "a0");
-    netns::cable(&left, "a1", &right, "a1");
-    for host in [&left, &right] {
-        let mut rtnetlink = host.run(|| Rtnetlink::open().unwrap());
-        let bond = netif::NewLink::Plain {
-            kind: "bond".into(),
-        };
-        match rtnetlink.create_link(&"bond0".parse().unwrap(), &bond) {
-            Ok(_) => {}
-            Err(error) if error.errno() == Some(libc::EOPNOTSUPP) => {
-                return lvs_testkit::skip("this kernel has no bonds");
-            }
-            Err(error) => panic!("{error}"),
-        }
-        host.ip("link set bond0 type bond mode active-backup miimon 10");
-        for name in ["a0", "a1"] {
-            host.ip(&format!("link set {name} down"));
-            host.ip(&format!("link set {name} master bond0"));
-        }
-        host.ip("link set bond0 up");
-    }
-    wait_for_carrier(&left, "bond0");
-    wait_for_carrier(&right, "bond0");
-    for (family, source) in SOURCES {
-        let (sender, receiver) = (open(&left, family, "bond0"), open(&right, family, "bond0"));
-        for active in ["a0", "a1"] {
-            for host in [&left, &right] {
-                host.ip(&format!("link set bond0 type bond active_slave {active}"));
-            }
-            send(&sender, source, active.as_bytes());
-            assert_eq!(hear(&receiver).payload, active.as_bytes());
-        }
     }
 }
 

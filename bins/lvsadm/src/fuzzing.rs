@@ -1,0 +1,44 @@
+//! What the fuzz target calls. Not for others; changes without notice.
+
+use ipvs_netlink::{Command, DaemonRole, plan};
+
+use crate::command::{Dialect, parse};
+use crate::output::rules::line;
+use crate::table_file::{self, DaemonWish, Wished};
+
+/// Takes `bytes` for a file with a table: what can be read must come back when it is written. Each
+/// line is also taken as `-R` takes it.
+///
+/// # Panics
+///
+/// If it does not come back.
+pub fn table(bytes: &[u8]) {
+    for text in bytes.split(|byte| *byte == b'\n') {
+        let words: Vec<Vec<u8>> = table_file::words(text)
+            .iter()
+            .map(|(_, word)| word.to_vec())
+            .collect();
+        let _ = parse(&words, b"ipvsadm", Dialect::default());
+    }
+    let Ok(wished) = table_file::read(bytes) else {
+        return;
+    };
+    let text: String = commands(&wished)
+        .iter()
+        .map(|command| line(command) + "\n")
+        .collect();
+    assert_eq!(table_file::read(text.as_bytes()), Ok(wished), "{text}");
+}
+
+fn commands(wished: &Wished) -> Vec<Command> {
+    let daemon = |role, wish: &DaemonWish| match wish {
+        DaemonWish::AsItIs => None,
+        DaemonWish::Stopped => Some(Command::StopDaemon(role)),
+        DaemonWish::Running(daemon) => Some(Command::StartDaemon(daemon.clone())),
+    };
+    let mut commands = plan(&wished.rules, &[]);
+    commands.extend(wished.timeouts.map(Command::SetTimeouts));
+    commands.extend(daemon(DaemonRole::Master, &wished.master));
+    commands.extend(daemon(DaemonRole::Backup, &wished.backup));
+    commands
+}
