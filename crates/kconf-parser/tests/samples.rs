@@ -74,6 +74,7 @@ const EXPECTED: &[(&str, &[(u32, &str)])] = &[
     (
         "annotated-dr",
         &[
+            (20, "enable_script_security"),
             (24, "one member"),
             (30, "VI_2"),
             (31, "VI_5"),
@@ -116,6 +117,7 @@ const EXPECTED: &[(&str, &[(u32, &str)])] = &[
         &[
             (12, "//"),
             (22, "VIP"),
+            (30, "enable_script_security"),
             (31, "TCP_CHECK"),
             (32, "longer than"),
         ],
