@@ -75,7 +75,6 @@ const EXPECTED: &[(&str, &[(u32, &str)])] = &[
         "annotated-dr",
         &[
             (20, "enable_script_security"),
-            (24, "one member"),
             (30, "VI_2"),
             (31, "VI_5"),
             (56, "VI_3"),

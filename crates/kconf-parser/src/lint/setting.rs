@@ -162,6 +162,12 @@ fn single_quotes(lint: &mut Lint<'_, '_>, block: &Block) {
     }
 }
 
+/// Whether a keyword of a block is accepted and does nothing in lvskit.
+pub(crate) fn is_without_effect(kind: BlockKind, keyword: &str) -> bool {
+    let mut rows = WITHOUT_EFFECT.iter();
+    rows.any(|(block, names)| *block == kind && names.contains(&keyword))
+}
+
 fn without_effect(lint: &mut Lint<'_, '_>, block: &Block) {
     let Some((_, names)) = WITHOUT_EFFECT.iter().find(|(kind, _)| *kind == block.kind) else {
         return;
