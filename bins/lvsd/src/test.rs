@@ -55,8 +55,8 @@ const MISSING_VALUE: u8 = 2;
 const NO_FILE: u8 = 4;
 /// Anything that keepalived tells of.
 const PROBLEM: u8 = 5;
-/// An include that insists fails.
-const INCLUDE: u8 = 6;
+/// An include that insists fails, or scripts are run without `enable_script_security`.
+const REFUSED: u8 = 6;
 
 /// The exit status for one problem; 0 if keepalived says nothing about it.
 fn one(checked: &Analysis, found: &Diagnostic) -> u8 {
@@ -69,8 +69,9 @@ fn one(checked: &Analysis, found: &Diagnostic) -> u8 {
             NO_FILE
         }
         (Severity::Error, Code::FileNotReadable | Code::FileSkipped | Code::IncludeNoMatch) => {
-            INCLUDE
+            REFUSED
         }
+        (_, Code::ScriptSecurityOff) => REFUSED,
         (Severity::Error, _) => PROBLEM,
         (
             Severity::Warning,

@@ -38,6 +38,10 @@ impl FileLoader for Files {
     fn matches(&self, pattern: &str) -> Vec<PathBuf> {
         DiskLoader.matches(pattern)
     }
+
+    fn has_folder(&self, path: &Path) -> bool {
+        DiskLoader.has_folder(path)
+    }
 }
 
 impl Files {

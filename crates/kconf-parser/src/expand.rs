@@ -289,6 +289,12 @@ impl Expander<'_> {
             self.exhaust(line, &message);
             return true;
         }
+        // What is used in the text may have the names of the round in it.
+        let names = repetition.names.iter();
+        let outer: Vec<_> = names
+            .map(|name| (name, self.definitions.remove(name)))
+            .collect();
+        let place = line.place(0..line.text().len());
         for round in 0..rounds {
             self.steps += 1;
             if self.exhausted {
@@ -303,7 +309,18 @@ impl Expander<'_> {
                 let index = repetition.names.iter().position(|known| known == name)?;
                 values.get(index).map(String::as_str)
             });
+            for (name, value) in repetition.names.iter().zip(&values) {
+                let lines = vec![value.as_str().into()];
+                let value = Definition { lines, place };
+                self.definitions.insert(name.clone(), value);
+            }
             self.line(made, None, depth + 1);
+        }
+        for (name, before) in outer {
+            match before {
+                Some(before) => self.definitions.insert(name.clone(), before),
+                None => self.definitions.remove(name),
+            };
         }
         true
     }

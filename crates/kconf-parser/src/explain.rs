@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::diagnostic::Code;
 use crate::keyword::{BlockKind, Keyword, REMOVED, Shape};
+use crate::lint::is_without_effect;
 use crate::suggest;
 
 pub use syntax::syntax;
@@ -165,6 +166,9 @@ fn members(shape: Shape) -> Vec<&'static str> {
 
 /// What lvskit makes of a keyword.
 fn effect(kind: BlockKind, keyword: &Keyword) -> &'static str {
+    if is_without_effect(kind, keyword.name) {
+        return "accepted, without effect in lvskit";
+    }
     let kind = keyword.shape.block_kind().unwrap_or(kind);
     match kind {
         BlockKind::Root | BlockKind::GlobalDefs | BlockKind::Ssl => {
@@ -177,6 +181,14 @@ fn effect(kind: BlockKind, keyword: &Keyword) -> &'static str {
         | BlockKind::SslGet
         | BlockKind::HttpUrl
         | BlockKind::SslUrl => "acted on by the director",
+        BlockKind::SmtpCheck
+        | BlockKind::SmtpHost
+        | BlockKind::MiscCheck
+        | BlockKind::DnsCheck
+        | BlockKind::UdpCheck
+        | BlockKind::PingCheck
+        | BlockKind::BfdCheck
+        | BlockKind::FileCheck => "read and checked, without effect yet",
         _ => "read and checked",
     }
 }
@@ -218,6 +230,20 @@ mod tests {
         }
         assert_eq!(wrong, Vec::<String>::new());
         assert!(codes::ROWS.is_sorted_by(|a, b| a.number < b.number));
+    }
+
+    #[test]
+    fn what_does_nothing_here_says_so() {
+        let effect = |name: &str, block| explain_keyword(name, Some(block))[0].effect;
+        assert_eq!(
+            effect("snmp_socket", "global_defs"),
+            "accepted, without effect in lvskit"
+        );
+        assert_eq!(effect("weight", "real_server"), "acted on by the director");
+        assert_eq!(
+            effect("MISC_CHECK", "real_server"),
+            "read and checked, without effect yet"
+        );
     }
 
     #[test]

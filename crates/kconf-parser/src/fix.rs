@@ -105,6 +105,10 @@ impl FileLoader for Overlay<'_> {
     fn matches(&self, pattern: &str) -> Vec<PathBuf> {
         self.below.matches(pattern)
     }
+
+    fn has_folder(&self, path: &Path) -> bool {
+        self.below.has_folder(path)
+    }
 }
 
 struct Fixer<'a> {

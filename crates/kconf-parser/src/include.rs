@@ -13,6 +13,9 @@ pub(crate) const MAX_FILES: usize = 10_000;
 /// Most text of one configuration, in bytes, files and expansions together.
 pub(crate) const MAX_TEXT: usize = 1 << 30;
 
+/// What makes a pattern of a path.
+const WILDCARDS: [char; 3] = ['*', '?', '['];
+
 /// Most paths that the braces of one pattern may stand for.
 const MAX_ALTERNATIVES: usize = 1_000;
 
@@ -100,8 +103,9 @@ impl Checks {
 pub(crate) struct Alternative {
     /// The pattern, braces resolved, as written.
     pub(crate) pattern: String,
-    /// Whether it has wildcards.
-    pub(crate) wildcard: bool,
+    /// Whether it may match nothing: it has wildcards, and the folder they are in exists. Without
+    /// the folder keepalived takes it for a missing file.
+    pub(crate) may_be_empty: bool,
     /// Files in the order of their names.
     pub(crate) paths: Vec<PathBuf>,
 }
@@ -111,7 +115,6 @@ pub(crate) fn find(pattern: &str, directory: &Path, loader: &dyn FileLoader) -> 
     let mut alternatives = Vec::new();
     expand_braces(pattern, &mut alternatives);
     let look_up = |pattern: String| {
-        let wildcard = pattern.contains(['*', '?', '[']);
         let absolute = match Path::new(&pattern).is_absolute() || directory.as_os_str().is_empty() {
             true => pattern.clone(),
             false => {
@@ -120,13 +123,39 @@ pub(crate) fn find(pattern: &str, directory: &Path, loader: &dyn FileLoader) -> 
             }
         };
         let paths = loader.matches(&absolute);
+        let folder = pattern.find(WILDCARDS).map(|_| folder(&absolute));
+        let may_be_empty = folder.is_some_and(|folder| loader.has_folder(Path::new(&folder)));
         Alternative {
             pattern,
-            wildcard,
+            may_be_empty,
             paths,
         }
     };
     alternatives.into_iter().map(look_up).collect()
+}
+
+/// The folder above the first wildcard of a pattern.
+fn folder(pattern: &str) -> String {
+    let mut names = Vec::new();
+    for name in pattern.split('/') {
+        // `[x]` is how a wildcard in the name of a folder is written, see `glob::Pattern::escape`.
+        let plain = ["[*]", "[?]", "[[]", "[]]"];
+        let rest = plain
+            .iter()
+            .fold(name.to_owned(), |rest, wildcard| rest.replace(wildcard, ""));
+        if rest.contains(WILDCARDS) {
+            break;
+        }
+        let bare = plain.iter().fold(name.to_owned(), |bare, wildcard| {
+            bare.replace(wildcard, wildcard.get(1..2).unwrap_or_default())
+        });
+        names.push(bare);
+    }
+    match names.join("/") {
+        folder if folder.is_empty() && pattern.starts_with('/') => "/".to_owned(),
+        folder if folder.is_empty() => ".".to_owned(),
+        folder => folder,
+    }
 }
 
 /// `a{b,c}d` to `abd` and `acd`, from left to right, nested ones too.
@@ -184,6 +213,15 @@ mod tests {
         assert_eq!(braces("a{b,c}d{e,f}"), ["abde", "abdf", "acde", "acdf"]);
         assert_eq!(braces("{a,b{c,d}}"), ["a", "bc", "bd"]);
         assert_eq!(braces("a{b"), ["a{b"]);
+    }
+
+    #[test]
+    fn the_folder_of_a_pattern_is_above_its_wildcards() {
+        assert_eq!(folder("/etc/conf.d/*.conf"), "/etc/conf.d");
+        assert_eq!(folder("/etc/*/a"), "/etc");
+        assert_eq!(folder("/*"), "/");
+        assert_eq!(folder("*.conf"), ".");
+        assert_eq!(folder("/a[[]b/x?"), "/a[b");
     }
 
     #[test]

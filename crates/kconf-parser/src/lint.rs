@@ -29,6 +29,7 @@ use crate::tree::Word;
 pub use machine::{FileFacts, Machine, check_machine};
 pub use pair::compare_pair;
 pub use rules::{Rules, UnknownCode};
+pub(crate) use setting::is_without_effect;
 
 /// What a rule looks at.
 struct Lint<'l, 'a> {

@@ -44,6 +44,9 @@ pub trait FileLoader {
     ///
     /// The pattern is absolute, or relative to the current directory.
     fn matches(&self, pattern: &str) -> Vec<PathBuf>;
+
+    /// Whether there is a folder at this path.
+    fn has_folder(&self, path: &Path) -> bool;
 }
 
 /// Reads from the file system.
@@ -81,6 +84,10 @@ impl FileLoader for DiskLoader {
         paths.sort();
         paths
     }
+
+    fn has_folder(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
 }
 
 /// Files in memory, for text that is on no disk.
@@ -114,5 +121,10 @@ impl FileLoader for MemoryLoader {
         };
         let fits = |path: &&PathBuf| pattern.matches_path_with(path, options);
         self.files.keys().filter(fits).cloned().collect()
+    }
+
+    fn has_folder(&self, path: &Path) -> bool {
+        let mut files = self.files.keys();
+        files.any(|file| file != path && file.starts_with(path))
     }
 }

@@ -82,7 +82,9 @@ fn files_that_include_each_other_are_read_once() {
 
 #[test]
 fn with_checks_every_include_must_match() {
-    let loader = MemoryLoader::default().with(PATH, "include conf.d/*.conf\n");
+    let loader = MemoryLoader::default()
+        .with(PATH, "include conf.d/*.conf\n")
+        .with("/etc/keepalived/conf.d/README", "");
     let silent = analyze(Path::new(PATH), &Options::default(), &loader);
     assert_eq!(problems(&silent), []);
     let options = Options {
@@ -91,6 +93,37 @@ fn with_checks_every_include_must_match() {
     };
     let strict = analyze(Path::new(PATH), &options, &loader);
     assert_eq!(problems(&strict), [(1, Code::IncludeNoMatch)]);
+}
+
+/// keepalived takes a pattern in a folder that is not there for a file that is not there.
+#[test]
+fn a_pattern_in_a_missing_folder_is_a_missing_file() {
+    let read = |word: &str| {
+        let loader = MemoryLoader::default().with(PATH, format!("{word} conf.d/*.conf\n"));
+        analyze(Path::new(PATH), &Options::default(), &loader)
+    };
+    for (word, fails) in [("include", false), ("includer", false), ("includem", true)] {
+        let analysis = read(word);
+        assert_eq!(problems(&analysis), [(1, Code::IncludeNoMatch)], "{word}");
+        assert_eq!(analysis.has_errors(), fails, "{word}");
+    }
+}
+
+/// What is used in a repeated text may have the names of the repetition in it.
+#[test]
+fn a_definition_knows_the_round_it_is_used_in() {
+    let text = "$i=7\n$LINE=global_defs { router_id r$i }\n$BLOCK= \\\n\
+        vrrp_instance V$i { \\\n interface eth0 \\\n virtual_router_id ${i} \\\n\
+        virtual_ipaddress { 10.0.0.${i} } \\\n}\n\
+        ~SEQ(i,3,4) $BLOCK\n$LINE\n";
+    let loader =
+        MemoryLoader::default().with(PATH, text.replace("V$i", "V${i}").replace("r$i", "r${i}"));
+    let analysis = analyze(Path::new(PATH), &Options::default(), &loader);
+    assert_eq!(problems(&analysis), []);
+    let instances = analysis.config.vrrp.instances.iter();
+    let numbers: Vec<u8> = instances.map(|instance| instance.vrid).collect();
+    assert_eq!(numbers, [3, 4]);
+    assert_eq!(analysis.config.globals.router_id.as_deref(), Some("r7"));
 }
 
 #[test]

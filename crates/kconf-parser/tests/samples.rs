@@ -74,7 +74,7 @@ const EXPECTED: &[(&str, &[(u32, &str)])] = &[
     (
         "annotated-dr",
         &[
-            (24, "one member"),
+            (20, "enable_script_security"),
             (30, "VI_2"),
             (31, "VI_5"),
             (56, "VI_3"),
@@ -116,6 +116,7 @@ const EXPECTED: &[(&str, &[(u32, &str)])] = &[
         &[
             (12, "//"),
             (22, "VIP"),
+            (30, "enable_script_security"),
             (31, "TCP_CHECK"),
             (32, "longer than"),
         ],

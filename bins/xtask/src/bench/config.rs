@@ -1,14 +1,14 @@
 //! Reading large configurations, in ratio to `keepalived -t`.
 //!
-//! Both read the same file in turn; what counts is the median, and that a file ten times as long
-//! takes at most about ten times as long.
+//! Both read the same file in turn; what counts is the median, that a file ten times as long
+//! takes at most about ten times as long, and that memory stays within a multiple of the file.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use benches::configurations::{services, virtual_routers};
 
 use crate::step;
 
@@ -17,6 +17,9 @@ const LINES: usize = 100_000;
 
 /// How often each reads it.
 const ROUNDS: usize = 5;
+
+/// Most memory that reading takes, as a multiple of the file.
+const MAX_MEMORY: f64 = 20.0;
 
 /// Compares; whether we take at most the time of keepalived, and grow with the file only.
 pub(super) fn run() -> Result<bool> {
@@ -27,23 +30,34 @@ pub(super) fn run() -> Result<bool> {
         "-p",
         "kconf-parser",
         "--example",
-        "vips",
+        "measure",
     ];
     let built = step::run("build", &mut step::cargo(&arguments))?;
     ensure!(built, "the example does not build");
     let target = std::env::var_os("CARGO_TARGET_DIR");
     let target = target.map_or_else(|| step::root().join("target"), Into::into);
-    let ours = target.join("release/examples/vips");
+    let ours = target.join("release/examples/measure");
+    let mut met = true;
+    for (name, make) in [
+        ("services", services as fn(usize) -> String),
+        ("virtual routers", virtual_routers),
+    ] {
+        step::heading(&format!("configuration of {name}"));
+        met &= compare(&ours, make)?;
+    }
+    Ok(met)
+}
+
+fn compare(ours: &Path, make: fn(usize) -> String) -> Result<bool> {
     let folder = tempfile::tempdir()?;
     let file = |lines: usize| -> Result<_> {
         let path = folder.path().join(format!("{lines}.conf"));
-        std::fs::write(&path, services(lines))?;
+        std::fs::write(&path, make(lines))?;
         Ok(path)
     };
-    let (file, long) = (file(LINES)?, file(10 * LINES)?);
-    step::heading("configuration");
+    let (short, file, long) = (file(LINES / 10)?, file(LINES)?, file(10 * LINES)?);
     let read = |path: &Path| {
-        let mut command = Command::new(&ours);
+        let mut command = Command::new(ours);
         command.arg(path);
         command
     };
@@ -58,15 +72,30 @@ pub(super) fn run() -> Result<bool> {
         theirs.push(time(&mut test())?);
     }
     let (mine, theirs) = (median(mine), median(theirs));
-    let long = time(&mut read(&long))?;
+    let (short, longer) = (time(&mut read(&short))?, time(&mut read(&long))?);
     let ratio = mine.as_secs_f64() / theirs.as_secs_f64();
-    let growth = long.as_secs_f64() / mine.as_secs_f64();
+    let growth = longer.as_secs_f64() / mine.as_secs_f64();
     println!("{LINES} lines: lvskit {mine:.1?}, keepalived -t {theirs:.1?}, ratio {ratio:.2}");
     println!(
-        "{} lines: lvskit {long:.1?}, {growth:.1} times as long",
+        "{} lines: lvskit {short:.1?}; {} lines: {longer:.1?}, {growth:.1} times as long",
+        LINES / 10,
         10 * LINES
     );
-    Ok(ratio <= 1.0 && growth <= 15.0)
+    let memory = memory(&mut read(&file))? / std::fs::metadata(&file)?.len() as f64;
+    println!("{LINES} lines: {memory:.1} times the file in memory");
+    Ok(ratio <= 1.0 && growth <= 15.0 && memory <= MAX_MEMORY)
+}
+
+/// The most memory that a reader says it took, in bytes.
+fn memory(command: &mut Command) -> Result<f64> {
+    let output = command.output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let peak = text
+        .lines()
+        .last()
+        .and_then(|line| line.strip_suffix(" kB"));
+    let peak: f64 = peak.context("the reader does not say it")?.parse()?;
+    Ok(peak * 1024.0)
 }
 
 fn time(command: &mut Command) -> Result<Duration> {
@@ -83,28 +112,4 @@ fn time(command: &mut Command) -> Result<Duration> {
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-/// Services with two checked servers each, as in the criterion bench.
-fn services(lines: usize) -> String {
-    let mut text = String::from("global_defs {\n    router_id bench\n}\n");
-    for service in 0..lines / 29 {
-        let (port, high, low) = (1 + (service >> 16), service >> 8 & 0xff, service & 0xff);
-        let _ = write!(
-            text,
-            "# service {service}\nvirtual_server 10.{high}.{low}.1 {port} {{\n    delay_loop 6\n    \
-             lb_algo wrr\n    lb_kind NAT\n    protocol TCP\n"
-        );
-        for server in 2..4 {
-            let _ = write!(
-                text,
-                "    real_server 10.{high}.{low}.{server} 80 {{\n        weight 5\n        \
-                 HTTP_GET {{\n            url {{\n                path /health\n                \
-                 status_code 200\n            }}\n            connect_timeout 3\n            \
-                 retry 2\n        }}\n    }}\n"
-            );
-        }
-        text.push_str("}\n");
-    }
-    text
 }

@@ -40,13 +40,13 @@ impl Expander<'_> {
             .any(|alternative| !alternative.paths.is_empty());
         for alternative in &found {
             if alternative.paths.is_empty() {
-                let insists = match alternative.wildcard {
+                let insists = match alternative.may_be_empty {
                     true => checks.wildcard && !any || checks.brace && found.len() > 1,
                     false => checks.matched && !any || checks.brace && found.len() > 1,
                 };
                 self.no_match(
                     &alternative.pattern,
-                    alternative.wildcard || any,
+                    alternative.may_be_empty || any,
                     insists,
                     place,
                 );
@@ -64,7 +64,7 @@ impl Expander<'_> {
             self.diagnostics
                 .push(Diagnostic::error(code, place, message));
         } else if !may_be_empty {
-            let help = "keepalived goes on without a word; use `includem` to make it fail";
+            let help = "keepalived goes on all the same; use `includem` to make it fail";
             self.diagnostics
                 .push(Diagnostic::warning(code, place, message).help(help));
         }

@@ -32,7 +32,7 @@ pub(super) const ROWS: &[Row] = &[
         3,
         "include conf.d/web.conf\n",
         "Correct the path, which is relative to the file that has the line; or delete the line. \
-         With `includem` keepalived would say so, too.",
+         With `includem` keepalived refuses to start.",
     ),
     row(
         4,

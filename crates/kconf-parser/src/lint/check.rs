@@ -136,7 +136,7 @@ fn lenient(lint: &mut Lint<'_, '_>, check: &Block) {
 }
 
 fn udp(lint: &mut Lint<'_, '_>, check: &Block) {
-    if check.setting("require_reply").is_none() {
+    if !check.means("require_reply") {
         let message = "a server that says nothing counts as up";
         let help = "add `require_reply` if the service answers the `payload`";
         lint.warn(Code::SilenceIsSuccess, check.head, message, help);
@@ -154,12 +154,17 @@ fn reference(lint: &mut Lint<'_, '_>, check: &Block, names: &Names<'_>) {
     };
     let name = lint.slice(word);
     let known = match kind {
-        BlockKind::TrackFile => names.files.contains(name),
-        _ => names.sessions.contains(name),
+        BlockKind::TrackFile => &names.files,
+        _ => &names.sessions,
     };
-    if !known {
+    if !known.contains(name) {
         let message = format!("no `{}` is named `{name}`", kind.name());
-        let diagnostic = lint.report.error(Code::UnknownName, word.outer(), message);
+        let mut diagnostic = lint.report.error(Code::UnknownName, word.outer(), message);
+        if let Some(near) = lint.report.nearest(name, known.iter().copied()) {
+            diagnostic = diagnostic
+                .label(format!("did you mean `{near}`?"))
+                .suggest(lint.report.place(word.span), near);
+        }
         let diagnostic = diagnostic.help("the check is dropped, so the server counts as up");
         lint.report.push(diagnostic);
     }

@@ -212,7 +212,7 @@ impl Check<'_> {
         }
     }
 
-    /// Scripts without script security, which a test by keepalived ends with status 6 for.
+    /// Script security needs a user to run scripts as.
     fn security(&mut self) {
         let globals = &self.analysis.config.globals;
         if !self.scripts {
@@ -220,13 +220,8 @@ impl Check<'_> {
         }
         let mut blocks = self.analysis.ast.children(BlockKind::GlobalDefs);
         let head = blocks.next().map_or_else(Span::default, |block| block.head);
-        if !globals.script_security {
-            let place = self.analysis.sources.place(head);
-            let message = "scripts are run without `enable_script_security`";
-            let help = "with it, root runs no script that others can change";
-            let found = Diagnostic::warning(Code::ScriptSecurityOff, place, message).help(help);
-            self.push(found, "");
-        } else if globals.script_user.is_none() && !self.machine.has_user("keepalived_script") {
+        let user = globals.script_user.is_some() || self.machine.has_user("keepalived_script");
+        if globals.script_security && !user {
             let message = "there is no user `keepalived_script`, and no `script_user` says who \
                            runs scripts"
                 .to_owned();

@@ -64,7 +64,7 @@ fn hashing(lint: &mut Lint<'_, '_>, block: &Block) {
         Some(Scheduler::Mh) => ("mh", "mh-port"),
         _ => return,
     };
-    if block.flag(flag) || block.flag("flag-2") {
+    if block.means(flag) || block.means("flag-2") {
         return;
     }
     let message = format!("`{name}` sends all clients behind one address to the same server");

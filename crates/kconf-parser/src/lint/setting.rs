@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::ast::{Block, Value};
 use crate::diagnostic::Code;
 use crate::keyword::{BlockKind, Shape};
+use crate::source::Span;
 
 use super::{Lint, place_of};
 
@@ -72,6 +73,30 @@ const WITHOUT_EFFECT: &[(BlockKind, &[&str])] = &[
 pub(super) fn rules(lint: &mut Lint<'_, '_>) {
     let root = lint.root;
     block(lint, root);
+    script_security(lint);
+}
+
+/// A test by keepalived ends with status 6 for the first script without script security.
+fn script_security(lint: &mut Lint<'_, '_>) {
+    if lint.config.globals.script_security {
+        return;
+    }
+    if let Some(span) = first_script(lint.root) {
+        let message = "scripts are run without `enable_script_security`";
+        let help = "with it in `global_defs`, root runs no script that others can change";
+        lint.warn(Code::ScriptSecurityOff, span, message, help);
+    }
+}
+
+fn first_script(block: &Block) -> Option<Span> {
+    let mut settings = block.settings.iter();
+    let own = settings.find(|setting| matches!(setting.value, Some(Value::Script(_))));
+    let own = own.map(|setting| setting.span);
+    let inner = block.blocks.iter().find_map(first_script);
+    [own, inner]
+        .into_iter()
+        .flatten()
+        .min_by_key(|span| span.start)
 }
 
 fn block(lint: &mut Lint<'_, '_>, block_: &Block) {
@@ -135,6 +160,12 @@ fn single_quotes(lint: &mut Lint<'_, '_>, block: &Block) {
             );
         }
     }
+}
+
+/// Whether a keyword of a block is accepted and does nothing in lvskit.
+pub(crate) fn is_without_effect(kind: BlockKind, keyword: &str) -> bool {
+    let mut rows = WITHOUT_EFFECT.iter();
+    rows.any(|(block, names)| *block == kind && names.contains(&keyword))
 }
 
 fn without_effect(lint: &mut Lint<'_, '_>, block: &Block) {

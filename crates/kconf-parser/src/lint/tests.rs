@@ -188,6 +188,14 @@ fn cases() -> Vec<(Code, String, String)> {
             ),
         ),
         (
+            Code::ScriptSecurityOff,
+            instance("notify /good # <"),
+            format!(
+                "global_defs {{\nenable_script_security\n}}\n{}",
+                instance("notify /good")
+            ),
+        ),
+        (
             Code::NoEffectYet,
             "global_defs {\nenable_traps # <\n}\n".into(),
             "global_defs {\nrouter_id a\n}\n".into(),
@@ -429,7 +437,6 @@ fn a_machine_is_looked_at() {
         (with("notify nothing"), Code::ScriptMissing),
         (with("notify /text"), Code::ScriptNotExecutable),
         (with("notify /unsafe"), Code::ScriptUnsafe),
-        (instance("notify /good"), Code::ScriptSecurityOff),
         (
             with("notify /good").replace("script_user root\n", ""),
             Code::NoSuchUser,

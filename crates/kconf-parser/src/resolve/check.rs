@@ -312,6 +312,9 @@ fn hex(digits: &str) -> Option<Vec<u8>> {
 
 /// A checker that checks nothing is dropped, and its server then counts as up.
 fn useless<T>(context: &mut Context<'_, '_>, block: &Block, reason: &str) -> Option<T> {
+    if !block.misspelt.is_empty() {
+        return None; // what is missing is there, and has been reported
+    }
     let message = format!("this `{}` checks nothing: {reason}", block.kind.name());
     let diagnostic = context
         .report

@@ -210,9 +210,16 @@ fn place(
             let name = context.text(*word);
             let Some(group) = context.groups.get(&name) else {
                 let message = format!("no usable `virtual_server_group` is named `{name}`");
-                let diagnostic = context
-                    .report
-                    .warning(Code::UnknownGroup, word.outer(), message);
+                let mut diagnostic =
+                    context
+                        .report
+                        .warning(Code::UnknownGroup, word.outer(), message);
+                let names = context.groups.keys().map(String::as_str);
+                if let Some(near) = context.report.nearest(&name, names) {
+                    diagnostic = diagnostic
+                        .label(format!("did you mean `{near}`?"))
+                        .suggest(context.report.place(word.span), near);
+                }
                 context
                     .report
                     .push(diagnostic.help("the service is left out"));
@@ -449,15 +456,22 @@ fn ha_suspend(context: &mut Context<'_, '_>, block: &Block, place: &Where) -> bo
 fn quorum(context: &mut Context<'_, '_>, block: &Block, servers: &[RealServer]) -> (u32, u32) {
     let mut quorum = block.u32("quorum").unwrap_or(1);
     let total: u64 = servers.iter().map(|server| u64::from(server.weight)).sum();
+    // A weight or server that is not counted has been reported.
+    let unsure = |server: &Block| {
+        let wrong = |weight: &Setting| weight.value.is_none();
+        server.misspelt.contains(&"weight") || server.setting("weight").is_some_and(wrong)
+    };
+    let unsure = block.misspelt.contains(&"real_server")
+        || block.children(BlockKind::RealServer).any(unsure);
     if let Some(setting) = block
         .setting("quorum")
-        .filter(|_| u64::from(quorum) > total)
+        .filter(|_| u64::from(quorum) > total && !unsure)
     {
         let message = format!("the quorum {quorum} is more than all real servers weigh, {total}");
         let help = format!("{} is taken", total.max(1));
         warn(context, Code::QuorumTooHigh, setting.span, &message, &help);
-        quorum = u32::try_from(total).unwrap_or(u32::MAX).max(1);
     }
+    quorum = quorum.min(u32::try_from(total).unwrap_or(u32::MAX).max(1));
     if total == 0 && block.setting("quorum").is_none() {
         let message = "all real servers have the weight 0, so the service is down from the start";
         let help = "a server with the weight 0 gets no connections";

@@ -92,7 +92,10 @@ pub(super) fn groups(
     for (name, block) in named(context, root, BlockKind::SyncGroup) {
         let members = members(context, block, membership);
         let Some(members) = members else { continue };
-        if let [only] = members.as_slice() {
+        // Names that are left out have been reported.
+        if let [only] = members.as_slice()
+            && words(block).count() == 1
+        {
             let message = format!("the group `{name}` has one member, `{only}`");
             let help = "a group joins the states of several instances; alone it does nothing";
             context.warn(Code::OneMemberGroup, block.head, message, help);

@@ -308,7 +308,8 @@ fn destination(
     let keyword = UNICAST
         .iter()
         .find(|keyword| block.setting(keyword).is_some());
-    if let Some(keyword) = keyword.filter(|_| !wrong) {
+    let misspelt = block.misspelt.contains(&"unicast_peer");
+    if let Some(keyword) = keyword.filter(|_| !wrong && !misspelt) {
         let message = format!("`{keyword}` without peers: the advertisements go to everybody");
         let help =
             "list the addresses of the other directors in `unicast_peer`, or delete the line";

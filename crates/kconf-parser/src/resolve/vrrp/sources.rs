@@ -12,6 +12,7 @@ use crate::diagnostic::Code;
 use crate::keyword::BlockKind;
 
 use super::globals::byte;
+use super::tracking::lines;
 use super::{Context, missing, named, place_of};
 
 pub(super) fn scripts(context: &mut Context<'_, '_>, root: &Block) -> Vec<VrrpScript> {
@@ -217,6 +218,7 @@ fn weight(block: &Block, usual: i16) -> Weight {
 /// Things to track that nothing tracks.
 pub(super) fn unused(context: &mut Context<'_, '_>, root: &Block) {
     let file_checks = file_checks(root, context);
+    let mentioned = mentioned(root, context);
     for block in &root.blocks {
         let kind = block.kind;
         let is_source = matches!(
@@ -227,7 +229,9 @@ pub(super) fn unused(context: &mut Context<'_, '_>, root: &Block) {
             continue;
         };
         let text = context.slice(*name);
-        let used = context.used.contains_key(&(kind, text));
+        let used = context.used.contains_key(&(kind, text))
+            || mentioned.contains(&(kind, Some(text)))
+            || mentioned.contains(&(kind, None));
         if used || kind == BlockKind::TrackFile && file_checks.contains(text) {
             continue;
         }
@@ -235,6 +239,38 @@ pub(super) fn unused(context: &mut Context<'_, '_>, root: &Block) {
         let help = "it is not run; refer to it in an instance below, or delete it";
         context.warn(Code::Unused, name.outer(), message, help);
     }
+}
+
+/// What instances and groups name, those too that are left out for another reason; without a name
+/// where a misspelt line may have named anything.
+fn mentioned<'a>(root: &Block, context: &Context<'_, 'a>) -> HashSet<(BlockKind, Option<&'a str>)> {
+    const LISTS: [(&str, BlockKind); 3] = [
+        ("track_script", BlockKind::VrrpScript),
+        ("track_file", BlockKind::TrackFile),
+        ("track_process", BlockKind::TrackProcess),
+    ];
+    let trackers = [BlockKind::VrrpInstance, BlockKind::SyncGroup];
+    let mut found = HashSet::new();
+    for (keyword, kind) in LISTS {
+        for block in root
+            .blocks
+            .iter()
+            .filter(|block| trackers.contains(&block.kind))
+        {
+            let names = lines(block, keyword).map(|(_, track)| context.slice(track.name));
+            found.extend(names.map(|name| (kind, Some(name))));
+            if block.misspelt.contains(&keyword) {
+                found.insert((kind, None));
+            }
+        }
+        if trackers
+            .iter()
+            .any(|kind| root.misspelt.contains(&kind.name()))
+        {
+            found.insert((kind, None));
+        }
+    }
+    found
 }
 
 /// Track files that `FILE_CHECK`s refer to.

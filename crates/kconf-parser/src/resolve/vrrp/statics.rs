@@ -65,8 +65,16 @@ fn track_groups(context: &mut Context<'_, '_>, root: &Block) -> Vec<TrackGroup> 
                     .contains_key(&(BlockKind::VrrpInstance, context.slice(*word)))
                 {
                     let message = format!("no `vrrp_instance` is named `{text}`");
-                    let help = "the name is left out";
-                    context.error(Code::UnknownName, word.outer(), message, help);
+                    let mut diagnostic = context
+                        .report
+                        .error(Code::UnknownName, word.outer(), message)
+                        .help("the name is left out");
+                    if let Some(near) = context.nearest(BlockKind::VrrpInstance, &text) {
+                        diagnostic = diagnostic
+                            .label(format!("did you mean `{near}`?"))
+                            .suggest(context.report.place(word.span), near);
+                    }
+                    context.report.push(diagnostic);
                 }
             }
         }
@@ -105,6 +113,10 @@ fn group_names(context: &mut Context<'_, '_>, root: &Block, vrrp: &Vrrp) {
                 .for_each(|line| look(line.value.track_group.as_ref(), line.span)),
             _ => {}
         }
+    }
+    // A misspelt definition has been reported.
+    if root.misspelt.contains(&BlockKind::TrackGroup.name()) {
+        return;
     }
     for (name, span) in unknown {
         let message = format!("no `track_group` is named `{name}`");

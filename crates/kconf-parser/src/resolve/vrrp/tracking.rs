@@ -93,6 +93,7 @@ fn defined_above<'a>(
             diagnostic = diagnostic
                 .label(format!("did you mean `{near}`?"))
                 .suggest(context.report.place(place), near);
+            context.used.insert((kind, near), place);
         }
         context
             .report
