@@ -49,71 +49,104 @@ impl Verb {
 
     /// What must and what may stand with it.
     pub(crate) fn rule(self, key: Key) -> Rule {
-        use Key as K;
-        let service = [
-            K::Scheduler,
-            K::Persistent,
-            K::Netmask,
-            K::SchedFlags,
-            K::Ops,
-            K::Engine,
-        ];
-        let server = [
-            K::Forwarding,
-            K::Weight,
-            K::UpperThreshold,
-            K::LowerThreshold,
-            K::TunType,
-            K::TunPort,
-            K::TunNocsum,
-            K::TunCsum,
-            K::TunRemcsum,
-        ];
-        let list = [
-            K::Numeric,
-            K::Connection,
-            K::Timeout,
-            K::Daemon,
-            K::Stats,
-            K::Rate,
-            K::Thresholds,
-            K::PersistentConn,
-            K::NoSort,
-            K::SyncId,
-            K::Exact,
-            K::TunInfo,
-            K::Json,
-        ];
-        let daemon = [
-            K::McastInterface,
-            K::SyncId,
-            K::McastGroup,
-            K::McastPort,
-            K::McastTtl,
-            K::SyncMaxlen,
-        ];
-        let (required, allowed): (&[Key], &[Key]) = match self {
-            Self::AddService | Self::EditService => (&[K::Service], &service),
-            Self::DeleteService => (&[K::Service], &[]),
-            Self::AddServer | Self::EditServer => (&[K::Service, K::Server], &server),
-            Self::DeleteServer => (&[K::Service, K::Server], &[]),
-            Self::List if key == K::Service => return Rule::Allowed,
-            Self::List => (&[], &list),
-            Self::Zero => (&[], &[K::Service]),
-            Self::Save => (&[], &[K::Numeric]),
-            Self::StartDaemon => (&[], &daemon),
-            Self::StopDaemon => (&[], &[K::SyncId]),
-            Self::Flush | Self::Restore | Self::Set | Self::Help | Self::Version => (&[], &[]),
+        let (required, allowed) = match self {
+            Self::AddService | Self::EditService => (Keys::of(&[Key::Service]), FOR_SERVICE),
+            Self::DeleteService => (Keys::of(&[Key::Service]), Keys::NONE),
+            Self::AddServer | Self::EditServer => (NAMES_SERVER, FOR_SERVER),
+            Self::DeleteServer => (NAMES_SERVER, Keys::NONE),
+            Self::List => (Keys::NONE, FOR_LIST),
+            Self::Zero => (Keys::NONE, Keys::of(&[Key::Service])),
+            Self::Save => (Keys::NONE, Keys::of(&[Key::Numeric])),
+            Self::StartDaemon => (Keys::NONE, FOR_DAEMON),
+            Self::StopDaemon => (Keys::NONE, Keys::of(&[Key::SyncId])),
+            Self::Flush | Self::Restore | Self::Set | Self::Help | Self::Version => {
+                (Keys::NONE, Keys::NONE)
+            }
         };
-        if required.contains(&key) {
+        if required.has(key) {
             Rule::Required
-        } else if allowed.contains(&key) {
+        } else if allowed.has(key) {
             Rule::Allowed
         } else {
             Rule::Illegal
         }
     }
 }
+
+/// A set of keys, which a table of many lines asks for much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Keys(u64);
+
+impl Keys {
+    const NONE: Self = Self(0);
+
+    const fn of(keys: &[Key]) -> Self {
+        let mut bits = 0;
+        let mut rest = keys;
+        while let [key, others @ ..] = rest {
+            bits |= 1 << *key as u8;
+            rest = others;
+        }
+        Self(bits)
+    }
+
+    pub(crate) fn has(self, key: Key) -> bool {
+        self.0 & 1 << key as u8 != 0
+    }
+
+    pub(crate) fn add(&mut self, key: Key) {
+        self.0 |= 1 << key as u8;
+    }
+}
+
+const NAMES_SERVER: Keys = Keys::of(&[Key::Service, Key::Server]);
+
+const FOR_SERVICE: Keys = Keys::of(&[
+    Key::Scheduler,
+    Key::Persistent,
+    Key::Netmask,
+    Key::SchedFlags,
+    Key::Ops,
+    Key::Engine,
+]);
+
+const FOR_SERVER: Keys = Keys::of(&[
+    Key::Forwarding,
+    Key::Weight,
+    Key::UpperThreshold,
+    Key::LowerThreshold,
+    Key::TunType,
+    Key::TunPort,
+    Key::TunNocsum,
+    Key::TunCsum,
+    Key::TunRemcsum,
+]);
+
+const FOR_LIST: Keys = Keys::of(&[
+    Key::Service,
+    Key::Numeric,
+    Key::Connection,
+    Key::Timeout,
+    Key::Daemon,
+    Key::Stats,
+    Key::Rate,
+    Key::Thresholds,
+    Key::PersistentConn,
+    Key::NoSort,
+    Key::SyncId,
+    Key::Exact,
+    Key::TunInfo,
+    Key::Json,
+]);
+
+const FOR_DAEMON: Keys = Keys::of(&[
+    Key::McastInterface,
+    Key::SyncId,
+    Key::McastGroup,
+    Key::McastPort,
+    Key::McastTtl,
+    Key::SyncMaxlen,
+]);
 
 /// How an option goes with a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

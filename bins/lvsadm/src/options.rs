@@ -11,7 +11,7 @@ use ipvs_netlink::{AddressFamily, DaemonRole, Granularity, Protocol, ServiceKey,
 
 use crate::command::Dialect;
 use crate::exit::{Failure, Outcome};
-use crate::flags::{Key, Meaning, Verb};
+use crate::flags::{Key, Keys, Meaning, Verb};
 use crate::value::{self, number};
 use crate::words::Found;
 
@@ -49,8 +49,9 @@ impl TunnelType {
 /// What the options of a command line have said.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    /// Which keys were given, and by which word.
-    given: Vec<(Key, usize)>,
+    given: Keys,
+    /// Which words gave them.
+    places: Vec<(Key, usize)>,
     /// Whether numbers may be all that IPVS takes, and not only what ipvsadm takes.
     wide: bool,
     pub(crate) service: Option<ServiceKey>,
@@ -91,12 +92,12 @@ impl Options {
 
     /// Whether a key was given.
     pub(crate) fn has(&self, key: Key) -> bool {
-        self.given.iter().any(|(given, _)| *given == key)
+        self.given.has(key)
     }
 
     /// The word that gave a key; the first one if none did.
     pub(crate) fn place(&self, key: Key) -> usize {
-        let found = self.given.iter().find(|(given, _)| *given == key);
+        let found = self.places.iter().find(|(given, _)| *given == key);
         found.map_or(0, |(_, word)| *word)
     }
 
@@ -127,7 +128,8 @@ impl Options {
             let message = format!("multiple '{}' options specified", key.name());
             return Err(Failure::usage(message));
         }
-        self.given.push((key, found.place));
+        self.given.add(key);
+        self.places.push((key, found.place));
         let text = found.value.as_deref().unwrap_or_default();
         let largest = if self.wide { u32::MAX.into() } else { MAX_INT };
         match key {

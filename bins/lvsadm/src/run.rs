@@ -141,15 +141,13 @@ impl<O: Write> Runner<O> {
 
     fn save(&mut self, numeric: bool) -> Result<(), IpvsError> {
         let addresses = Addresses { numeric };
-        let mut entries = self.client.services()?;
-        sort::services(&mut entries);
-        for entry in entries {
-            save::service(&mut self.out, &entry.service, &addresses);
-            let key = entry.service.key;
-            let mut servers = self.client.destinations(&key)?;
-            sort::servers(&mut servers);
-            for server in servers {
-                save::server(&mut self.out, &key, &server.destination, &addresses);
+        let mut table = self.client.rules()?;
+        sort::rules(&mut table);
+        for rules in table {
+            save::service(&mut self.out, &rules.service, &addresses);
+            let key = rules.service.key;
+            for server in &rules.destinations {
+                save::server(&mut self.out, &key, server, &addresses);
             }
         }
         Ok(())

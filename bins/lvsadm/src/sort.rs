@@ -7,7 +7,9 @@
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
-use ipvs_netlink::{AddressFamily, DestinationEntry, ServiceEntry, ServiceKey};
+use ipvs_netlink::{
+    AddressFamily, Destination, DestinationEntry, ServiceEntry, ServiceKey, ServiceRules,
+};
 
 /// Sorts services by mark, family, protocol, address and port.
 pub(crate) fn services(entries: &mut [ServiceEntry]) {
@@ -18,10 +20,21 @@ pub(crate) fn services(entries: &mut [ServiceEntry]) {
 
 /// Sorts servers by address and port, whatever the family.
 pub(crate) fn servers(entries: &mut [DestinationEntry]) {
-    merge_sort(entries, &|a, b| {
-        let (a, b) = (&a.destination, &b.destination);
-        addresses(a.address, b.address).then(a.port.cmp(&b.port))
-    });
+    merge_sort(entries, &|a, b| server_keys(&a.destination, &b.destination));
+}
+
+/// Sorts services and their servers as above. Servers come in the order in which they were added,
+/// which is that of a listing backwards; the sort sees it where addresses go round in a circle.
+pub(crate) fn rules(table: &mut [ServiceRules]) {
+    merge_sort(table, &|a, b| service_keys(&a.service.key, &b.service.key));
+    for rules in table {
+        rules.destinations.reverse();
+        merge_sort(&mut rules.destinations, &server_keys);
+    }
+}
+
+fn server_keys(a: &Destination, b: &Destination) -> Ordering {
+    addresses(a.address, b.address).then(a.port.cmp(&b.port))
 }
 
 fn service_keys(a: &ServiceKey, b: &ServiceKey) -> Ordering {
@@ -134,6 +147,35 @@ mod tests {
         assert!(less("128.0.0.1", "192.168.0.1"));
         assert!(less("10.0.0.1", "10.0.0.2"));
         assert!(less("10.0.0.1", "2001:db8::1"));
+    }
+
+    #[test]
+    fn saved_tables_are_in_the_order_of_listings() {
+        let server = |address: &str| {
+            Destination::new(address.parse().unwrap(), ipvs_netlink::ForwardMethod::Masq)
+        };
+        // A circle, so that the order of what comes in shows in what goes out.
+        let added = ["192.168.0.1:80", "1.0.0.1:80", "128.0.0.1:80"].map(server);
+        let key = ServiceKey::tcp("10.0.0.1:80".parse().unwrap());
+        let service = ipvs_netlink::VirtualService::new(key, "rr".parse().unwrap());
+        let mut listed: Vec<DestinationEntry> = added
+            .iter()
+            .rev()
+            .map(|destination| DestinationEntry {
+                destination: *destination,
+                status: Default::default(),
+            })
+            .collect();
+        servers(&mut listed);
+        let destinations = added.to_vec();
+        let mut table = [ServiceRules {
+            service,
+            destinations,
+        }];
+        rules(&mut table);
+        let listed: Vec<_> = listed.iter().map(|entry| entry.destination).collect();
+        assert_eq!(table[0].destinations, listed);
+        assert_ne!(listed, added);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::error::{IpvsError, Refused};
 use crate::exchange::Query;
 use crate::info::Info;
 use crate::service::{ServiceEntry, ServiceKey};
+use crate::sockopt::QuickReader;
 use crate::timeouts::Timeouts;
 use crate::uapi::*;
 
@@ -87,8 +88,8 @@ pub(crate) fn daemons() -> Dump<SyncDaemon> {
     })
 }
 
-pub(crate) fn rules() -> Rules {
-    Rules::new()
+pub(crate) fn rules(reader: Option<QuickReader>) -> Rules {
+    Rules::new(reader)
 }
 
 pub(crate) fn execute(command: &Command) -> One<'_> {

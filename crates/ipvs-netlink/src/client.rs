@@ -148,7 +148,8 @@ macro_rules! typed_calls {
             ///
             /// As for [`Self::services`].
             pub $($async)? fn rules(&mut self) -> Result<Vec<ServiceRules>, IpvsError> {
-                self.call(calls::rules())$($await)*
+                let reader = self.transport.quick_reader();
+                self.call(calls::rules(reader))$($await)*
             }
 
             /// The timeouts of connections.

@@ -77,7 +77,7 @@ impl ForwardMethod {
         }
     }
 
-    fn from_number(number: u32, tunnel: TunnelKind) -> Self {
+    pub(crate) fn from_number(number: u32, tunnel: TunnelKind) -> Self {
         match number & IP_VS_CONN_F_FWD_MASK {
             IP_VS_CONN_F_MASQ => Self::Masq,
             IP_VS_CONN_F_LOCALNODE => Self::Local,

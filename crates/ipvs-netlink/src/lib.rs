@@ -42,13 +42,14 @@
 //! | [`exchange`] | one conversation without socket and clock |
 //! | `conversation`, `calls` | the typed calls, without socket and clock |
 //! | `client`, `tokio`, `transport`, [`unix`], [`socket`], `in_process` | typed calls, and what carries them |
+//! | `sockopt` | destinations by the kernel's older interface, which is quicker |
 //! | `table`, `session` | the answering end |
 //! | `error` | what a refusal means |
 //!
 //! # Design
 //!
-//! Bytes, conversation and judgement are functions of values; only [`unix`], [`socket`] and `tokio`
-//! touch the system. The client for tokio (feature `tokio`, on by default) differs from the blocking
+//! Bytes, conversation and judgement are functions of values; only [`unix`], [`socket`], `sockopt` and
+//! `tokio` touch the system. The client for tokio (feature `tokio`, on by default) differs from the blocking
 //! one in a loop of a dozen lines. Both ends live in one crate so that each tests the other, and both are held
 //! against replies recorded from Linux 6.1.
 
@@ -73,6 +74,7 @@ mod plan;
 mod service;
 mod session;
 pub mod socket;
+mod sockopt;
 mod stats;
 mod table;
 mod timeouts;
@@ -100,6 +102,7 @@ pub use plan::{ServiceRules, plan};
 pub use service::{Granularity, Protocol, ServiceEntry, ServiceFlags, ServiceKey, VirtualService};
 pub use session::Session;
 pub use socket::KernelTransport;
+pub use sockopt::QuickReader;
 pub use stats::Stats;
 pub use table::{Dataplane, Refusal, Table};
 pub use timeouts::{Timeouts, TimeoutsUpdate};

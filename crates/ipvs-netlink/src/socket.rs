@@ -7,16 +7,18 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use neli::consts::socket::{Msg, NlFamily};
 use neli::socket::NlSocket;
 use neli::utils::Groups;
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 
 use crate::client::Client;
 use crate::error::IpvsError;
 use crate::info::Info;
+use crate::sockopt::QuickReader;
 use crate::transport::Transport;
 
 /// Where the kernel lists connections. Those of the thread's network namespace: `/proc/net` has those
@@ -40,6 +42,8 @@ pub struct KernelTransport {
     /// The limit that the socket has; setting it takes a system call.
     limit: Duration,
     nonblocking: bool,
+    /// For the older interface. Opened here, because a thread may change its network namespace.
+    older: Option<Arc<Socket>>,
 }
 
 impl KernelTransport {
@@ -60,6 +64,7 @@ impl KernelTransport {
             chunk: vec![0; CHUNK].into(),
             limit: Duration::ZERO,
             nonblocking: false,
+            older: QuickReader::socket().ok(),
         })
     }
 
@@ -149,6 +154,10 @@ impl Transport for KernelTransport {
         let open =
             || Ok(Box::new(BufReader::new(File::open(CONNECTION_LIST)?)) as Box<dyn BufRead>);
         Some(open())
+    }
+
+    fn quick_reader(&self) -> Option<QuickReader> {
+        self.older.as_ref().map(QuickReader::new)
     }
 }
 

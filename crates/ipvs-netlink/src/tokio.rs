@@ -39,6 +39,7 @@ use crate::info::Info;
 use crate::plan::ServiceRules;
 use crate::service::{ServiceEntry, ServiceKey, VirtualService};
 use crate::socket::{CONNECTION_LIST, KernelTransport};
+use crate::sockopt::QuickReader;
 use crate::timeouts::{Timeouts, TimeoutsUpdate};
 use crate::transport::Transport;
 
@@ -61,6 +62,11 @@ pub trait AsyncTransport: Send {
 
     /// Where the connection list is a file; `None` asks over the transport.
     fn connection_list(&self) -> Option<&'static Path> {
+        None
+    }
+
+    /// As [`Transport::quick_reader`].
+    fn quick_reader(&self) -> Option<QuickReader> {
         None
     }
 }
@@ -182,6 +188,10 @@ impl AsyncTransport for KernelSocket {
 
     fn connection_list(&self) -> Option<&'static Path> {
         Some(Path::new(CONNECTION_LIST))
+    }
+
+    fn quick_reader(&self) -> Option<QuickReader> {
+        self.0.get_ref().quick_reader()
     }
 }
 

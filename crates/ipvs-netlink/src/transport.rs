@@ -7,6 +7,8 @@
 use std::io::{self, BufRead};
 use std::time::Duration;
 
+use crate::sockopt::QuickReader;
+
 /// Message type of a request for the connection list, and of the pieces of its answer: text in the
 /// form of `/proc/net/ip_vs_conn`, whole lines, ended by `NLMSG_DONE`. Private to lvskit; the
 /// kernel assigns family ids below 1024.
@@ -41,6 +43,11 @@ pub trait Transport {
     fn connection_list(&mut self) -> Option<io::Result<Box<dyn BufRead>>> {
         None
     }
+
+    /// What reads destinations quicker than the messages do, where there is such a thing.
+    fn quick_reader(&self) -> Option<QuickReader> {
+        None
+    }
 }
 
 impl<T: Transport + ?Sized> Transport for Box<T> {
@@ -58,5 +65,9 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn connection_list(&mut self) -> Option<io::Result<Box<dyn BufRead>>> {
         (**self).connection_list()
+    }
+
+    fn quick_reader(&self) -> Option<QuickReader> {
+        (**self).quick_reader()
     }
 }

@@ -1,9 +1,10 @@
 //! The numbers of `include/uapi/linux/ip_vs.h`: same names, same order, nothing added.
 //!
-//! Design: plain constants, so that a reader who knows the header finds each name here and a search
+//! Design: plain constants and layouts, so that a reader who knows the header finds each name here and a search
 //! for it finds every use. What they mean as Rust values is in the modules beside this one.
 
 #![allow(missing_docs, reason = "the header is the documentation")]
+#![allow(non_camel_case_types, reason = "the names are the header's")]
 // Virtual service flags.
 pub const IP_VS_SVC_F_PERSISTENT: u32 = 0x0001;
 pub const IP_VS_SVC_F_HASHED: u32 = 0x0002;
@@ -32,6 +33,74 @@ pub const IP_VS_SCHEDNAME_MAXLEN: usize = 16;
 pub const IP_VS_PENAME_MAXLEN: usize = 16;
 pub const IP_VS_IFNAME_MAXLEN: usize = 16;
 pub const IP_VS_PEDATA_MAXLEN: usize = 255;
+
+// The older interface: socket options, and what they read.
+pub const IP_VS_BASE_CTL: i32 = 64 + 1024 + 64;
+pub const IP_VS_SO_GET_SERVICES: i32 = IP_VS_BASE_CTL + 2;
+pub const IP_VS_SO_GET_DESTS: i32 = IP_VS_BASE_CTL + 4;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ip_vs_stats_user {
+    pub conns: u32,
+    pub inpkts: u32,
+    pub outpkts: u32,
+    pub inbytes: u64,
+    pub outbytes: u64,
+    pub cps: u32,
+    pub inpps: u32,
+    pub outpps: u32,
+    pub inbps: u32,
+    pub outbps: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ip_vs_service_entry {
+    pub protocol: u16,
+    pub addr: u32,
+    pub port: u16,
+    pub fwmark: u32,
+    pub sched_name: [u8; IP_VS_SCHEDNAME_MAXLEN],
+    pub flags: u32,
+    pub timeout: u32,
+    pub netmask: u32,
+    pub num_dests: u32,
+    pub stats: ip_vs_stats_user,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ip_vs_dest_entry {
+    pub addr: u32,
+    pub port: u16,
+    pub conn_flags: u32,
+    pub weight: i32,
+    pub u_threshold: u32,
+    pub l_threshold: u32,
+    pub activeconns: u32,
+    pub inactconns: u32,
+    pub persistconns: u32,
+    pub stats: ip_vs_stats_user,
+}
+
+#[repr(C)]
+#[derive(Debug)]
+pub struct ip_vs_get_dests {
+    pub protocol: u16,
+    pub addr: u32,
+    pub port: u16,
+    pub fwmark: u32,
+    pub num_dests: u32,
+    pub entrytable: [ip_vs_dest_entry; 0],
+}
+
+#[repr(C)]
+#[derive(Debug)]
+pub struct ip_vs_get_services {
+    pub num_services: u32,
+    pub entrytable: [ip_vs_service_entry; 0],
+}
 
 // Tunnel types and their flags.
 pub const IP_VS_CONN_F_TUNNEL_TYPE_IPIP: u8 = 0;

@@ -9,6 +9,7 @@ use crate::error::IpvsError;
 use crate::exchange::Exchange;
 use crate::plan::ServiceRules;
 use crate::service::{ServiceEntry, VirtualService};
+use crate::sockopt::QuickReader;
 
 /// A dump of dumps. Only one of them runs at a time: a netlink socket takes no more.
 pub(crate) struct Rules {
@@ -17,34 +18,46 @@ pub(crate) struct Rules {
     current: Option<(VirtualService, Dump<Destination>)>,
     left: std::vec::IntoIter<ServiceEntry>,
     rules: Vec<ServiceRules>,
+    reader: Option<QuickReader>,
 }
 
 impl Rules {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(reader: Option<QuickReader>) -> Self {
         Self {
             services: Some(services()),
             current: None,
             left: Vec::new().into_iter(),
             rules: Vec::new(),
+            reader,
         }
     }
 
-    /// Puts what has been read into the table and turns to the next service.
+    /// Puts what has been read into the table and turns to the next service that must be asked for.
     fn advance(&mut self) -> Result<(), IpvsError> {
         if let Some((service, dump)) = self.current.take() {
-            // The table puts a new one at the head, so the list is backwards.
-            let mut destinations = dump.output()?;
-            destinations.reverse();
-            self.rules.push(ServiceRules {
-                service,
-                destinations,
-            });
+            self.push(service, dump.output()?);
         }
-        self.current = self.left.next().map(|entry| {
-            let dump = plain_destinations(&entry.service.key);
-            (entry.service, dump)
-        });
+        while let Some(ServiceEntry { service, .. }) = self.left.next() {
+            let reader = self.reader.as_mut();
+            match reader.and_then(|reader| reader.destinations(&service.key)) {
+                Some(destinations) => self.push(service, destinations),
+                None => {
+                    let dump = plain_destinations(&service.key);
+                    self.current = Some((service, dump));
+                    break;
+                }
+            }
+        }
         Ok(())
+    }
+
+    fn push(&mut self, service: VirtualService, mut destinations: Vec<Destination>) {
+        // The table puts a new one at the head, so the list is backwards.
+        destinations.reverse();
+        self.rules.push(ServiceRules {
+            service,
+            destinations,
+        });
     }
 }
 
@@ -74,7 +87,12 @@ impl Call for Rules {
         };
         if is_over {
             if let Some(services) = self.services.take() {
-                self.left = services.output()?.into_iter();
+                let services = services.output()?;
+                self.rules.reserve(services.len());
+                if let Some(reader) = &mut self.reader {
+                    reader.count(services.len());
+                }
+                self.left = services.into_iter();
             }
             self.advance()?;
         }

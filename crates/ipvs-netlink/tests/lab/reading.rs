@@ -224,3 +224,76 @@ fn later_and_earlier_kernels_are_understood() {
         }
     });
 }
+
+#[test]
+fn rules_are_what_the_dumps_say() {
+    let Some(lab) = lab::enter() else { return };
+    with_client(&lab.host("director"), |mut client| {
+        let gue = TunnelKind::Gue {
+            port: 6080,
+            checksum: TunnelChecksum::Full,
+        };
+        let tunnel = |kind| ForwardMethod::Tunnel(kind);
+        let (masq, route) = (ForwardMethod::Masq, ForwardMethod::DirectRoute);
+        let wide = |address: &str, forward| Destination {
+            weight: i32::MAX as u32,
+            upper_threshold: 70_000,
+            lower_threshold: 5,
+            ..Destination::new(address.parse().unwrap(), forward)
+        };
+        let mark = |family| ServiceKey::Mark {
+            mark: std::num::NonZeroU32::MAX,
+            family,
+        };
+        let tables = [
+            (tcp("10.0.0.1:80"), vec![]),
+            (
+                tcp("10.0.0.2:80"),
+                vec![
+                    wide("10.1.0.1:80", masq),
+                    wide("10.1.0.2:81", masq),
+                    wide("10.1.0.3:0", route),
+                    wide("10.0.0.2:80", masq),
+                ],
+            ),
+            (
+                tcp("10.0.0.3:80"),
+                vec![wide("10.1.0.1:80", masq), wide("10.1.0.2:80", tunnel(gue))],
+            ),
+            // One whose servers are not all of its family, and where the last ones are not.
+            (
+                tcp("10.0.0.4:80"),
+                vec![
+                    wide("10.1.0.1:80", route),
+                    wide("[fd01::1]:80", tunnel(TunnelKind::Ipip)),
+                ],
+            ),
+            (tcp("[fd00::1]:80"), vec![wide("[fd01::1]:80", masq)]),
+            (
+                ServiceKey::udp("10.0.0.2:80".parse().unwrap()),
+                vec![wide("10.1.0.9:53", masq)],
+            ),
+            (
+                mark(AddressFamily::Inet),
+                vec![wide("10.1.0.1:0", route), wide("10.1.0.2:0", route)],
+            ),
+            (mark(AddressFamily::Inet6), vec![wide("[fd01::2]:0", route)]),
+        ];
+        for (key, destinations) in &tables {
+            let service = VirtualService::new(*key, "rr".parse().unwrap());
+            client.add_service(&service).unwrap();
+            for destination in destinations {
+                client.add_destination(key, destination).unwrap();
+            }
+        }
+        let rules = client.rules().unwrap();
+        assert_eq!(rules.len(), tables.len());
+        for one in rules {
+            let key = one.service.key;
+            let mut dumped: Vec<_> = client.destinations(&key).unwrap();
+            dumped.reverse();
+            let dumped: Vec<_> = dumped.iter().map(|entry| entry.destination).collect();
+            assert_eq!(one.destinations, dumped, "{key}");
+        }
+    });
+}
