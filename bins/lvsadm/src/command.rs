@@ -90,7 +90,7 @@ pub(crate) fn parse(arguments: &[Vec<u8>], program: &[u8], dialect: Dialect) -> 
         Verb::Help => return Ok(Task::Help),
         Verb::Version => return Ok(Task::Version),
         Verb::StartDaemon | Verb::StopDaemon => {
-            let state = first.value.as_deref().unwrap_or_default();
+            let state = first.value.unwrap_or_default();
             options
                 .take_state(verb, state)
                 .map_err(|failure| failure.at(words.position()))?;

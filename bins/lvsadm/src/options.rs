@@ -115,10 +115,10 @@ impl Options {
     }
 
     /// Takes an option behind the command.
-    pub(crate) fn take(&mut self, found: &Found) -> Outcome<()> {
+    pub(crate) fn take(&mut self, found: &Found<'_>) -> Outcome<()> {
         let key = match found.flag.meaning {
             Meaning::Verb(_) => {
-                return Err(Failure::usage(quoted("invalid option", &found.word, "")));
+                return Err(Failure::usage(quoted("invalid option", found.word, "")));
             }
             Meaning::Ipv6 => return self.take_ipv6(),
             Meaning::Nothing => return Ok(()),
@@ -130,14 +130,14 @@ impl Options {
         }
         self.given.add(key);
         self.places.push((key, found.place));
-        let text = found.value.as_deref().unwrap_or_default();
+        let text = found.value.unwrap_or_default();
         let largest = if self.wide { u32::MAX.into() } else { MAX_INT };
         match key {
             Key::Service => self.take_service(found.flag.long, text)?,
             Key::Scheduler => self.scheduler = Some(text.to_vec()),
             Key::SchedFlags => self.scheduler_flags = Some(text.to_vec()),
             Key::Persistent => {
-                let seconds = match &found.value {
+                let seconds = match found.value {
                     Some(text) if self.wide => timeout(text, 0, u32::MAX.into())?,
                     Some(text) => timeout(text, 1, LONGEST_TIMEOUT)?,
                     None => 360,

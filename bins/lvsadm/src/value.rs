@@ -32,22 +32,22 @@ pub(crate) fn number(text: &[u8], low: u64, high: u64) -> Option<u64> {
 pub(crate) fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
     // inet_aton looks no further than a blank.
     let text = text.split(u8::is_ascii_whitespace).next()?;
-    let parts = text
-        .split(|byte| *byte == b'.')
-        .map(part)
-        .collect::<Option<Vec<u32>>>()?;
-    let (last, leading) = parts.split_last()?;
-    let bits_left = 32_u32.checked_sub(8 * u32::try_from(leading.len()).ok()?)?;
-    if bits_left == 0 || u64::from(*last) >= 1 << bits_left {
-        return None;
-    }
-    let mut address = *last;
-    for (index, byte) in leading.iter().enumerate() {
-        if *byte > 255 {
+    let mut parts = text.split(|byte| *byte == b'.');
+    let mut last = part(parts.next()?)?;
+    let mut address = 0;
+    let mut bits_left = 32_u32;
+    for text in parts {
+        if last > 255 || bits_left == 8 {
             return None;
         }
-        address |= byte << (24 - 8 * index);
+        bits_left -= 8;
+        address |= last << bits_left;
+        last = part(text)?;
     }
+    if u64::from(last) >= 1 << bits_left {
+        return None;
+    }
+    address |= last;
     Some(Ipv4Addr::from(address))
 }
 

@@ -9,13 +9,13 @@ use crate::flags::{self, Arity, Flag};
 
 /// One option as it was found.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct Found<'a> {
     pub(crate) flag: &'static Flag,
-    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) value: Option<&'a [u8]>,
     /// Which word it stood in, from 0.
     pub(crate) place: usize,
     /// The last word that it took, for messages: the one that it stood in, or its value's.
-    pub(crate) word: Vec<u8>,
+    pub(crate) word: &'a [u8],
 }
 
 /// Walks over the words of a command line.
@@ -47,7 +47,7 @@ impl<'a> Words<'a> {
     }
 
     /// The next option, or `None` when there is none any more.
-    pub(crate) fn next(&mut self) -> Outcome<Option<Found>> {
+    pub(crate) fn next(&mut self) -> Outcome<Option<Found<'a>>> {
         loop {
             if let Some((letters, word)) = self.cluster.take() {
                 return self.short(letters, word).map(Some);
@@ -76,7 +76,7 @@ impl<'a> Words<'a> {
         self.stray.extend(self.rest.by_ref());
     }
 
-    fn long(&mut self, name: &'a [u8], word: &'a [u8]) -> Outcome<Found> {
+    fn long(&mut self, name: &'a [u8], word: &'a [u8]) -> Outcome<Found<'a>> {
         let (name, attached) = match name.iter().position(|byte| *byte == b'=') {
             Some(at) => (&name[..at], name.get(at + 1..)),
             None => (name, None),
@@ -88,7 +88,7 @@ impl<'a> Words<'a> {
         self.finish(flag, attached, word)
     }
 
-    fn short(&mut self, letters: &'a [u8], word: &'a [u8]) -> Outcome<Found> {
+    fn short(&mut self, letters: &'a [u8], word: &'a [u8]) -> Outcome<Found<'a>> {
         let unknown = || Failure::option(word, "unknown option");
         let (letter, rest) = letters.split_first().ok_or_else(unknown)?;
         let flag = flags::short(*letter).ok_or_else(unknown)?;
@@ -107,28 +107,28 @@ impl<'a> Words<'a> {
     fn finish(
         &mut self,
         flag: &'static Flag,
-        attached: Option<&[u8]>,
-        word: &[u8],
-    ) -> Outcome<Found> {
+        attached: Option<&'a [u8]>,
+        word: &'a [u8],
+    ) -> Outcome<Found<'a>> {
         let place = self.position();
         let value = match (flag.arity, attached) {
             (Arity::None, None) => None,
             (Arity::None, Some(_)) => {
                 return Err(Failure::option(word, "option does not take an argument"));
             }
-            (_, Some(attached)) => Some(attached.to_vec()),
+            (_, Some(attached)) => Some(attached),
             (Arity::Value, None) => {
                 let missing = || Failure::option(word, "missing argument");
                 let value = self.rest.next().ok_or_else(missing)?;
                 return Ok(Found {
                     flag,
                     place,
-                    value: Some(value.clone()),
-                    word: value.clone(),
+                    value: Some(value),
+                    word: value,
                 });
             }
             (Arity::Optional, None) => match self.rest.as_slice().first() {
-                Some(next) if !next.starts_with(b"-") => self.rest.next().cloned(),
+                Some(next) if !next.starts_with(b"-") => self.rest.next().map(Vec::as_slice),
                 _ => None,
             },
         };
@@ -136,7 +136,7 @@ impl<'a> Words<'a> {
             flag,
             place,
             value,
-            word: word.to_vec(),
+            word,
         })
     }
 }
@@ -158,7 +158,7 @@ mod tests {
                 Ok(Some(Found { flag, value, .. })) => {
                     text += flag.long;
                     if let Some(value) = value {
-                        text += &format!("={}", String::from_utf8_lossy(&value));
+                        text += &format!("={}", String::from_utf8_lossy(value));
                     }
                     text += " ";
                 }
