@@ -30,7 +30,7 @@ virtual_server 10.0.0.1 $PORT {
     protocol TCP
     lb_algo rr
     lb_kind NAT
-    quorum_up \"/bin/true a\"
+    virtualhost \"www a\"
     ~SEQ(i,2,3) real_server 10.0.0.$i 80 { TCP_CHECK { } }
 }
 ";

@@ -164,6 +164,24 @@ fn members(shape: Shape) -> Vec<&'static str> {
     }
 }
 
+/// What lvskit makes of keywords that it does not act on.
+const NOT_YET: &str = "read and checked, without effect yet";
+
+/// Keywords of virtual routers and their groups that the director does not act on yet, besides
+/// those that begin with `notify`.
+const WITHOUT_EFFECT_YET: &[&str] = &[
+    "track_script",
+    "track_file",
+    "track_process",
+    "track_bfd",
+    "use_ipvlan",
+    "use_vmac_addr",
+    "garp_extra_if",
+    "track_src_ip",
+    "vrf",
+    "smtp_alert",
+];
+
 /// What lvskit makes of a keyword.
 fn effect(kind: BlockKind, keyword: &Keyword) -> &'static str {
     if is_without_effect(kind, keyword.name) {
@@ -188,7 +206,19 @@ fn effect(kind: BlockKind, keyword: &Keyword) -> &'static str {
         | BlockKind::UdpCheck
         | BlockKind::PingCheck
         | BlockKind::BfdCheck
-        | BlockKind::FileCheck => "read and checked, without effect yet",
+        | BlockKind::FileCheck
+        | BlockKind::BfdInstance
+        | BlockKind::AuthHmac => NOT_YET,
+        BlockKind::VrrpInstance | BlockKind::SyncGroup
+            if WITHOUT_EFFECT_YET.contains(&keyword.name) || keyword.name.starts_with("notify") =>
+        {
+            NOT_YET
+        }
+        BlockKind::VrrpInstance
+        | BlockKind::Authentication
+        | BlockKind::SyncGroup
+        | BlockKind::TrackGroup
+        | BlockKind::GarpGroup => "acted on by the director",
         _ => "read and checked",
     }
 }
@@ -241,9 +271,11 @@ mod tests {
         );
         assert_eq!(effect("weight", "real_server"), "acted on by the director");
         assert_eq!(
-            effect("MISC_CHECK", "real_server"),
-            "read and checked, without effect yet"
+            effect("priority", "vrrp_instance"),
+            "acted on by the director"
         );
+        assert_eq!(effect("track_bfd", "vrrp_instance"), NOT_YET);
+        assert_eq!(effect("MISC_CHECK", "real_server"), NOT_YET);
     }
 
     #[test]
