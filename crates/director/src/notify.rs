@@ -2,11 +2,10 @@
 //!
 //! # Design
 //! The scripts of one subject (a virtual server, an instance, a group) run one after the other in the
-//! order of their events; keepalived
-//! starts them all at once, so that a "down" may overtake its "up". A script that hangs is ended
-//! after [`TIME_LIMIT`] with its whole process group, so that it cannot hold up the rest for ever.
-//! Whether one may be run is judged on a thread of its own: users may have to be asked for over the
-//! network, and checks do not wait for that.
+//! order of their events; keepalived starts them all at once, so that a "down" may overtake its "up".
+//! A script that hangs is ended after [`TIME_LIMIT`] with its whole process group, so that it cannot
+//! hold up the rest for ever. Whether one may be run is judged on a thread of its own: users may have
+//! to be asked for over the network, and checks do not wait for that.
 
 use std::collections::HashMap;
 use std::hash::Hash;
