@@ -11,7 +11,6 @@ mod probes;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use kconf_parser::Config;
 use kconf_parser::config::{FlushOnStop, VirtualServerId};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{SignalKind, signal};
@@ -94,7 +93,7 @@ struct Checker {
     engine: Engine,
     table: Reconciler,
     probes: Probes,
-    runner: Runner,
+    runner: Runner<VirtualServerId>,
     parent: OwnedWriteHalf,
     dataplane: Table,
     counted: mpsc::UnboundedSender<Event>,
@@ -162,7 +161,7 @@ async fn serve(
         }
     });
 
-    warn_of_scripts(&start.config);
+    privileges::warn_of(privileges::scripts(&start.config), &start.config.globals);
     let now = Instant::now();
     let states = std::mem::take(&mut start.states);
     let seed = u64::from(std::process::id()) ^ crate::status::unix_ms(SystemTime::now());
@@ -198,20 +197,6 @@ async fn hear(mut reader: OwnedReadHalf, events: mpsc::UnboundedSender<Event>) {
             return;
         }
     }
-}
-
-/// Says now what will keep scripts from running, and not only when they are needed.
-fn warn_of_scripts(config: &Config) {
-    if privileges::is_insecure(config) {
-        warn!("SECURITY VIOLATION - scripts are being executed but script_security not enabled.");
-    }
-    // Users may have to be asked for over the network, and checks do not wait for that.
-    let config = config.clone();
-    tokio::task::spawn_blocking(move || {
-        for problem in privileges::problems(&config) {
-            warn!("{problem}");
-        }
-    });
 }
 
 impl Checker {
@@ -266,7 +251,7 @@ impl Checker {
         match event {
             Event::Parent(ToChecker::Reload(config)) => {
                 info!("Reloading");
-                warn_of_scripts(&config);
+                privileges::warn_of(privileges::scripts(&config), &config.globals);
                 self.engine.reconfigure(&config, now);
                 self.table.recheck(now);
                 self.start.config = *config;

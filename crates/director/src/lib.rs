@@ -62,7 +62,7 @@
 //! | [`parent`], [`checker`], [`proxy`], [`vrrp`] | the processes |
 //! | [`child`], [`ipc`], [`message`], [`role`] | how they are started and what they say to each other |
 //! | [`dataplane`] | which dataplane, and the thread that talks to its table |
-//! | [`notify`], [`privileges`] | scripts: who runs them, in which order |
+//! | [`notify`], [`script`], [`privileges`] | scripts: who runs them, in which order |
 //! | [`status`], [`control`], [`report`] | what a running director tells, and how to ask it |
 //! | [`logging`], [`check_log`], [`table_log`] | log lines, keepalived's where it has one |
 //! | [`daemon`], [`pidfile`], [`rundir`], [`socket`], [`exit`], [`options`] | being a daemon |
@@ -93,6 +93,7 @@ pub mod record;
 pub mod report;
 pub mod role;
 pub mod rundir;
+pub mod script;
 pub mod settings;
 pub mod socket;
 pub mod statefile;

@@ -44,6 +44,10 @@ fn settings(config: &Config) -> Vec<String> {
         let all = instance.addresses.iter();
         all.chain(&instance.excluded_addresses)
     });
+    let tracking = || {
+        let groups = config.vrrp.sync_groups.iter().map(|it| &it.tracking);
+        instances.iter().map(|it| &it.tracking).chain(groups)
+    };
     let asked = [
         (
             globals.net_namespace.is_some(),
@@ -104,8 +108,17 @@ fn settings(config: &Config) -> Vec<String> {
             "notification_email: no mail is sent",
         ),
         (
-            globals.notify_fifo.is_some() || globals.lvs_notify_fifo.is_some(),
-            "notify_fifo: nothing is written to it",
+            !services.is_empty()
+                && (globals.notify_fifo.is_some() || globals.lvs_notify_fifo.is_some()),
+            "notify_fifo, lvs_notify_fifo: events of virtual servers are not written",
+        ),
+        (
+            tracking().any(|it| !it.files.is_empty()),
+            "track_file: instances go without it",
+        ),
+        (
+            tracking().any(|it| !it.processes.is_empty()),
+            "track_process: instances go without it",
         ),
         (
             globals.checker_priority != 0

@@ -1,43 +1,42 @@
 //! Runs the scripts of events.
 //!
 //! # Design
-//! The scripts of one virtual server run one after the other in the order of their events; keepalived
-//! starts them all at once, so that a "down" may overtake its "up". A script that hangs is ended
-//! after [`TIME_LIMIT`] with its whole process group, so that it cannot hold up the rest for ever.
-//! Whether one may be run is judged on a thread of its own: users may have to be asked for over the
-//! network, and checks do not wait for that.
+//! The scripts of one subject (a virtual server, an instance, a group) run one after the other in the
+//! order of their events; keepalived starts them all at once, so that a "down" may overtake its "up".
+//! A script that hangs is ended after [`TIME_LIMIT`] with its whole process group, so that it cannot
+//! hold up the rest for ever. Whether one may be run is judged on a thread of its own: users may have
+//! to be asked for over the network, and checks do not wait for that.
 
 use std::collections::HashMap;
-use std::os::unix::process::CommandExt;
-use std::process::Stdio;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kconf_parser::config::{Globals, Script, VirtualServerId};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use tokio::process::Command;
+use kconf_parser::config::{Globals, Script};
 use tokio::sync::{Notify, mpsc};
 use tracing::{debug, warn};
 
-use crate::daemon;
 use crate::privileges::{self, Runnable};
+use crate::script::RunningScript;
 
 /// How long a notify script may run.
 pub const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// Time between the polite and the other signal.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// What keepalived, too, keeps from scripts; and our own mark, which is for one process only.
-const REMOVED_VARIABLES: [&str; 4] = ["IFS", "LD_PRELOAD", "LD_LIBRARY_PATH", daemon::MARK];
-
-/// Runs scripts, in order for each virtual server.
-#[derive(Debug, Default)]
-pub struct Runner {
-    queues: HashMap<VirtualServerId, mpsc::UnboundedSender<(Script, Globals)>>,
+/// Runs scripts, in order for each subject.
+#[derive(Debug)]
+pub struct Runner<K> {
+    queues: HashMap<K, mpsc::UnboundedSender<(Script, Globals)>>,
     pending: Arc<Pending>,
+}
+
+impl<K> Default for Runner<K> {
+    fn default() -> Self {
+        Self {
+            queues: HashMap::new(),
+            pending: Arc::default(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -46,12 +45,12 @@ struct Pending {
     changed: Notify,
 }
 
-impl Runner {
-    /// Runs a script after those of the same virtual server that were asked for before. One that may
+impl<K: Hash + Eq + Clone> Runner<K> {
+    /// Runs a script after those of the same subject that were asked for before. One that may
     /// not be run is logged.
-    pub fn run(&mut self, service: &VirtualServerId, script: &Script, globals: &Globals) {
+    pub fn run(&mut self, subject: &K, script: &Script, globals: &Globals) {
         self.pending.count.fetch_add(1, Ordering::SeqCst);
-        let queue = self.queues.entry(service.clone()).or_insert_with(|| {
+        let queue = self.queues.entry(subject.clone()).or_insert_with(|| {
             let (sender, receiver) = mpsc::unbounded_channel();
             tokio::spawn(work(receiver, Arc::clone(&self.pending)));
             sender
@@ -97,54 +96,30 @@ pub async fn run_once(script: &Script, globals: &Globals, limit: Duration) {
 
 async fn execute(runnable: &Runnable, limit: Duration) {
     let program = runnable.program.display();
-    let mut command = std::process::Command::new(&runnable.program);
-    command
-        .args(&runnable.arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0);
-    for name in REMOVED_VARIABLES {
-        command.env_remove(name);
-    }
-    if let Some((uid, gid)) = runnable.identity {
-        command.uid(uid).gid(gid);
-    }
-    let mut child = match Command::from(command).kill_on_drop(true).spawn() {
-        Ok(child) => child,
+    let mut running = match RunningScript::start(runnable) {
+        Ok(running) => running,
         Err(error) => {
             warn!("Unable to run script {program} - {error}");
             return;
         }
     };
-    // The child leads a group of its own, which has its number.
-    let group = child.id().and_then(|pid| i32::try_from(pid).ok());
-    let signal = |signal| {
-        if let Some(group) = group {
-            let _ = killpg(Pid::from_raw(group), signal);
-        }
-    };
-    let status = match tokio::time::timeout(limit, child.wait()).await {
-        Ok(status) => status,
+    match tokio::time::timeout(limit, running.wait()).await {
+        Ok(Ok(status)) => debug!("Script {program} ended: {status}"),
+        Ok(Err(error)) => warn!("Unable to wait for script {program} - {error}"),
         Err(_) => {
             warn!(
                 "Script {program} timed out after {} seconds",
                 limit.as_secs()
             );
-            signal(Signal::SIGTERM);
-            let _ = tokio::time::timeout(GRACE, child.wait()).await;
-            signal(Signal::SIGKILL);
-            child.wait().await
+            running.end().await;
         }
-    };
-    match status {
-        Ok(status) => debug!("Script {program} ended: {status}"),
-        Err(error) => warn!("Unable to wait for script {program} - {error}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use nix::unistd::Pid;
+
     use super::*;
 
     fn shell(text: &str) -> Script {
@@ -157,13 +132,6 @@ mod tests {
         }
     }
 
-    fn id(mark: u32) -> VirtualServerId {
-        VirtualServerId::FirewallMark {
-            mark,
-            family: kconf_parser::config::Family::Inet,
-        }
-    }
-
     #[tokio::test]
     async fn scripts_of_one_service_keep_their_order() {
         let folder = tempfile::tempdir().unwrap();
@@ -173,11 +141,11 @@ mod tests {
         let globals = Globals::default();
         // The first would lose the race if both ran at once.
         runner.run(
-            &id(1),
+            &1,
             &shell(&format!("sleep 0.2; echo down >> {path}")),
             &globals,
         );
-        runner.run(&id(1), &shell(&format!("echo up >> {path}")), &globals);
+        runner.run(&1, &shell(&format!("echo up >> {path}")), &globals);
         runner.finish(Duration::from_secs(20)).await;
         assert_eq!(
             std::fs::read_to_string(path.to_string()).unwrap(),

@@ -12,8 +12,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use kconf_parser::config::{Globals, Script, ScriptUser};
+use kconf_parser::config::{Globals, NotifyDeleted, Script, ScriptUser};
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User};
+use tracing::warn;
 
 /// The user who runs scripts that name nobody, if there is such a user.
 const DEFAULT_USER: &str = "keepalived_script";
@@ -110,24 +111,33 @@ pub fn judge(script: &Script, globals: &Globals) -> Result<Runnable, Refusal> {
     })
 }
 
-/// Whether any script of a configuration is run without `enable_script_security`.
-#[must_use]
-pub fn is_insecure(config: &kconf_parser::Config) -> bool {
-    !config.globals.script_security && scripts(config).next().is_some()
+/// Says now what will keep scripts from running, and not only when they are needed: each reason once,
+/// in their order. Needs a tokio runtime.
+pub fn warn_of<'a>(scripts: impl Iterator<Item = &'a Script>, globals: &Globals) {
+    let scripts: Vec<Script> = scripts.cloned().collect();
+    if !globals.script_security && !scripts.is_empty() {
+        warn!("SECURITY VIOLATION - scripts are being executed but script_security not enabled.");
+    }
+    // Users may have to be asked for over the network, and nobody waits for that.
+    let globals = globals.clone();
+    tokio::task::spawn_blocking(move || {
+        for problem in problems(scripts.iter(), &globals) {
+            warn!("{problem}");
+        }
+    });
 }
 
-/// Why scripts of a configuration could not be run now: each reason once, in the order of the
-/// configuration.
+/// Why scripts could not be run now: each reason once, in their order.
 #[must_use]
-pub fn problems(config: &kconf_parser::Config) -> Vec<String> {
+pub fn problems<'a>(scripts: impl Iterator<Item = &'a Script>, globals: &Globals) -> Vec<String> {
     // Thousands of servers share a few scripts.
     let mut judged = HashSet::new();
     let mut problems = Vec::new();
-    for script in scripts(config) {
+    for script in scripts {
         let user = script.user.as_ref();
         let user = user.map(|user| (&user.user, &user.group));
         if judged.insert((script.argv.first(), user))
-            && let Err(refusal) = judge(script, &config.globals)
+            && let Err(refusal) = judge(script, globals)
         {
             problems.push(refusal.to_string());
         }
@@ -137,7 +147,7 @@ pub fn problems(config: &kconf_parser::Config) -> Vec<String> {
     problems
 }
 
-/// All scripts of a configuration that the director runs.
+/// All scripts of a configuration that are about virtual servers or the director as a whole.
 pub fn scripts(config: &kconf_parser::Config) -> impl Iterator<Item = &Script> {
     let services = config.services.iter().flat_map(|service| {
         let servers = service.real_servers.iter();
@@ -151,6 +161,31 @@ pub fn scripts(config: &kconf_parser::Config) -> impl Iterator<Item = &Script> {
         .into_iter()
         .chain(services)
         .flatten()
+}
+
+/// All scripts of a configuration that are told of virtual routers.
+pub fn vrrp_scripts(config: &kconf_parser::Config) -> impl Iterator<Item = &Script> {
+    let instances = config.vrrp.instances.iter().map(|it| &it.notify);
+    let groups = config.vrrp.sync_groups.iter().map(|it| &it.notify);
+    let notify = instances.chain(groups).flat_map(|it| {
+        let deleted = match &it.deleted {
+            NotifyDeleted::Run(script) => Some(script),
+            NotifyDeleted::AsFault | NotifyDeleted::Deleted => None,
+        };
+        let all = [
+            &it.master,
+            &it.backup,
+            &it.fault,
+            &it.stop,
+            &it.any,
+            &it.rx_lower_priority,
+        ];
+        all.into_iter().flatten().chain(deleted)
+    });
+    let globals = &config.globals;
+    let pipes = [&globals.notify_fifo, &globals.vrrp_notify_fifo];
+    let readers = pipes.into_iter().flatten();
+    notify.chain(readers.filter_map(|pipe| pipe.script.as_ref()))
 }
 
 fn identity(script: &Script, globals: &Globals, name: &str) -> Result<(Uid, Gid), Refusal> {
@@ -169,7 +204,8 @@ fn identity(script: &Script, globals: &Globals, name: &str) -> Result<(Uid, Gid)
     }
 }
 
-fn look_up(user: &ScriptUser) -> Option<(Uid, Gid)> {
+/// The numbers of a user and a group; `None` when there is no such user or group.
+pub(crate) fn look_up(user: &ScriptUser) -> Option<(Uid, Gid)> {
     let known = match user.user.parse() {
         Ok(number) => User::from_uid(Uid::from_raw(number)),
         Err(_) => User::from_name(&user.user),
@@ -306,7 +342,7 @@ mod tests {
         );
         let files = kconf_parser::loader::MemoryLoader::default().with("/k.conf", text);
         let config = kconf_parser::analyze("/k.conf".as_ref(), &Default::default(), &files).config;
-        let problems = problems(&config);
+        let problems = problems(scripts(&config), &config.globals);
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].starts_with("Script /nonexistent/up cannot be accessed"));
         assert!(problems[1].contains("script.sh' is not executable for uid:gid"));

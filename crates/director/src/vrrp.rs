@@ -14,6 +14,8 @@
 //! | `aide`, `narrate`, `report` | the other thread: parent, log lines, status |
 //! | [`dump`] | files that keepalived writes on signals |
 //! | [`replay`](mod@replay) | what a recording makes of the machine |
+//! | `notify`, `fifo` | scripts and pipes that are told of changes |
+//! | `track_scripts` | tracked scripts: run, judged, reported |
 //! | [`seam`] | where scripts, pipes, mail and tracked objects join |
 //! | [`holding`] | what a master holds |
 //! | [`clock`], `realtime` | time, and being on time |
@@ -23,18 +25,21 @@ mod aide;
 pub mod clock;
 mod driver;
 pub mod dump;
+mod fifo;
 pub mod holding;
 mod interfaces;
 mod kernel;
 pub mod mailbox;
 mod narrate;
 mod news;
+mod notify;
 pub mod order;
 mod realtime;
 pub mod replay;
 mod report;
 pub mod seam;
 mod sockets;
+mod track_scripts;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,6 +53,9 @@ use self::aide::Aide;
 use self::driver::Driver;
 use self::mailbox::Mailbox;
 use self::news::Desk;
+use self::notify::Teller;
+use self::seam::Reports;
+use self::track_scripts::TrackScripts;
 use crate::exit::Exit;
 use crate::message::{ToVrrp, VrrpStart};
 use crate::parent::with_sources;
@@ -118,6 +126,7 @@ fn serve(
     let globals = start.config.vrrp.globals.clone();
     let aide = Aide {
         parent: writer,
+        scripts: TrackScripts::new(Reports::new(orders.clone())),
         orders,
         news: queue,
         startup_delay: match start.is_restart {
@@ -125,7 +134,7 @@ fn serve(
             false => wiring::vrrp::startup_delay(&start.config.vrrp, uptime),
         },
         config: Arc::new(start.config),
-        listener: None,
+        teller: Teller::default(),
         driver: nix::unistd::gettid().as_raw(),
         masters: BTreeSet::new(),
         cleared: dump::Cleared::new(),
@@ -133,7 +142,11 @@ fn serve(
     };
     let aide = std::thread::Builder::new()
         .name("aide".to_owned())
-        .spawn(move || runtime.block_on(aide.run(reader)));
+        .spawn(move || {
+            runtime.block_on(aide.run(reader));
+            // What still runs does not hold up the end.
+            runtime.shutdown_background();
+        });
     let aide = match aide {
         Ok(aide) => aide,
         Err(error) => {

@@ -9,5 +9,7 @@ mod failing;
 mod healing;
 mod holding;
 mod keepalived;
+mod notifying;
 mod reloading;
 mod telling;
+mod tracking;

@@ -22,8 +22,10 @@ use vrrp_proto::{Name, Output, Record, RouterOutput, State};
 use super::dump::{Cleared, Dump};
 use super::mailbox::Mailbox;
 use super::news::{News, Survey};
+use super::notify::Teller;
 use super::order::Order;
 use super::seam::Notice;
+use super::track_scripts::{TrackScripts, Usable};
 use super::{clock, narrate, realtime, report};
 use crate::ipc;
 use crate::message::{FromVrrp, ToVrrp};
@@ -38,8 +40,10 @@ pub(super) struct Aide {
     pub(super) startup_delay: Duration,
     /// The configuration that is in force, or about to be.
     pub(super) config: Arc<Config>,
-    /// Who is to hear of what scripts, pipes and mail are for.
-    pub(super) listener: Option<UnboundedSender<Notice>>,
+    /// Whom scripts and pipes hear of what happens from.
+    pub(super) teller: Teller,
+    /// The scripts that are tracked.
+    pub(super) scripts: TrackScripts,
     /// The driver's thread.
     pub(super) driver: i32,
     pub(super) masters: BTreeSet<Name>,
@@ -53,7 +57,7 @@ impl Aide {
     pub(super) async fn run(mut self, reader: OwnedReadHalf) {
         let (heard, mut messages) = unbounded_channel();
         tokio::spawn(listen(reader, heard));
-        self.configure();
+        self.configure().await;
         let limit = SignalKind::from_raw(libc::SIGXCPU);
         let mut overrun = signal(limit).ok();
         loop {
@@ -64,25 +68,26 @@ impl Aide {
                     Some(News::Stopped) | None => break,
                     Some(news) => self.handle(news).await,
                 },
-                message = messages.recv() => self.obey(message),
+                message = messages.recv() => self.obey(message).await,
                 Some(()) = next(&mut overrun) => {
                     warn!("The VRRP process ran too long without a pause, it is an ordinary one now");
                     realtime::give_up(self.driver);
                 }
             }
         }
-        self.notify(Notice::Stopping);
+        drop(self.scripts);
+        self.teller.finish().await;
         if let Some(mut file) = self.recording {
             let _ = file.flush().await;
         }
     }
 
-    fn obey(&mut self, message: Option<ToVrrp>) {
+    async fn obey(&mut self, message: Option<ToVrrp>) {
         match message {
             Some(ToVrrp::Reload(config)) => {
                 info!("Reloading");
                 self.config = Arc::new(*config);
-                self.configure();
+                self.configure().await;
             }
             Some(ToVrrp::Status(number)) => self.orders.put(Order::Status(number)),
             Some(ToVrrp::Dump(which)) => self.orders.put(Order::Dump(which)),
@@ -93,25 +98,33 @@ impl Aide {
     }
 
     /// Makes a plan of the configuration and has it put in force.
-    fn configure(&self) {
-        let (plan, problems) = wiring::vrrp::vrrp(&self.config.vrrp, self.startup_delay);
+    async fn configure(&mut self) {
+        let config = Arc::clone(&self.config);
+        let judged = tokio::task::spawn_blocking(move || Usable::judge(&config)).await;
+        let usable = judged.unwrap_or_default();
+        let mut vrrp = self.config.vrrp.clone();
+        usable.restrict(&mut vrrp);
+        let (plan, problems) = wiring::vrrp::vrrp(&vrrp, self.startup_delay);
         for problem in problems {
             error!("{problem}");
         }
         self.orders.put(Order::Configure(Box::new(plan)));
+        // After the plan: the instances know by then what they track.
+        self.scripts.configure(&vrrp, usable);
     }
 
     async fn handle(&mut self, news: News) {
         match news {
             News::Configuring => {
-                self.notify(Notice::Configured(Arc::clone(&self.config)));
+                self.teller
+                    .tell(Notice::Configured(Arc::clone(&self.config)));
             }
             News::Configured => self.say(&FromVrrp::Configured).await,
             News::Step(step) => {
                 narrate::step(&step, clock::now());
                 self.follow_state(&step).await;
                 if let Some(notice) = Notice::of(&step) {
-                    self.notify(notice);
+                    self.teller.tell(notice);
                 }
             }
             News::Did(did) => narrate::did(&did),
@@ -155,12 +168,6 @@ impl Aide {
         if which == Dump::StatsAndClear {
             let all = survey.instances.iter();
             self.cleared = all.map(|it| (it.name.clone(), it.statistics)).collect();
-        }
-    }
-
-    fn notify(&self, notice: Notice) {
-        if let Some(listener) = &self.listener {
-            let _ = listener.send(notice);
         }
     }
 

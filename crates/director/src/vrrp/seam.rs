@@ -17,30 +17,51 @@ use super::order::Order;
 
 /// Something that scripts, pipes or mail may be there for.
 #[derive(Debug, Clone)]
-pub enum Notice {
+pub(super) enum Notice {
     /// This configuration is in force from now on. Comes first of all, then at every reload before
     /// what follows from it: an instance that is [`What::Deleted`] is in the one before.
     Configured(Arc<Config>),
-    /// Of an instance.
-    Instance {
-        /// Its name.
-        name: Name,
-        /// What happened.
+    /// To an instance or a group something happened.
+    Happened {
+        /// To whom.
+        subject: Subject,
+        /// What happened; to a group only [`What::Master`] to [`What::Stop`].
         what: What,
-        /// Its effective priority at that moment.
+        /// Its effective priority at that moment; 0 for a group.
         priority: u8,
-        /// Why, as a phrase without a full stop.
-        reason: String,
     },
-    /// Of a sync group: only [`What::Master`] to [`What::Stop`]. Its priority is always told as 0.
-    Group {
+    /// The effective priority of an instance is another one.
+    Priority {
         /// Its name.
         name: Name,
-        /// What happened.
-        what: What,
+        /// The new one.
+        priority: u8,
     },
-    /// The process stops; nothing comes after this. What is under way has about a second.
-    Stopping,
+}
+
+/// Who is told about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Subject {
+    /// An instance, by its name.
+    Instance(Name),
+    /// A sync group, by its name.
+    Group(Name),
+}
+
+impl Subject {
+    /// keepalived's word for its kind.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Instance(_) => "INSTANCE",
+            Self::Group(_) => "GROUP",
+        }
+    }
+
+    pub(super) const fn name(&self) -> &Name {
+        match self {
+            Self::Instance(name) | Self::Group(name) => name,
+        }
+    }
 }
 
 impl Notice {
@@ -48,32 +69,32 @@ impl Notice {
     pub(super) fn of(step: &RouterOutput) -> Option<Self> {
         match step {
             RouterOutput::Instance { instance, output } => {
-                let (what, priority, reason) = match output {
+                let (what, priority) = match output {
                     Output::StateChanged(change) => (
                         What::of(change.to, Some(&change.reason))?,
-                        change.priority,
-                        change.reason.to_string(),
+                        change.priority.as_u8(),
                     ),
-                    Output::Event(Event::LowerPriorityHeard { rival, ours }) => (
-                        What::MasterRxLowerPriority,
-                        *ours,
-                        format!(
-                            "advert of {} with priority {}",
-                            rival.address, rival.priority
-                        ),
-                    ),
+                    Output::Event(Event::LowerPriorityHeard { ours, .. }) => {
+                        (What::MasterRxLowerPriority, ours.as_u8())
+                    }
+                    Output::Event(Event::PriorityChanged { to, .. }) => {
+                        return Some(Self::Priority {
+                            name: instance.clone(),
+                            priority: to.as_u8(),
+                        });
+                    }
                     _ => return None,
                 };
-                Some(Self::Instance {
-                    name: instance.clone(),
+                Some(Self::Happened {
+                    subject: Subject::Instance(instance.clone()),
                     what,
-                    priority: priority.as_u8(),
-                    reason,
+                    priority,
                 })
             }
-            RouterOutput::GroupChanged { group, to, .. } => Some(Self::Group {
-                name: group.clone(),
+            RouterOutput::GroupChanged { group, to, .. } => Some(Self::Happened {
+                subject: Subject::Group(group.clone()),
                 what: What::of(*to, None).unwrap_or(What::Stop),
+                priority: 0,
             }),
             _ => None,
         }
@@ -137,7 +158,6 @@ pub struct Reports {
 }
 
 impl Reports {
-    #[expect(dead_code, reason = "nobody reports yet")]
     pub(super) const fn new(mailbox: Mailbox<Order>) -> Self {
         Self { mailbox }
     }
