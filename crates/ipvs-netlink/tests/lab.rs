@@ -9,6 +9,8 @@ mod plan;
 #[path = "lab/reading.rs"]
 mod reading;
 
+use std::time::Duration;
+
 use ipvs_netlink::{Client, KernelTransport, ServiceKey};
 use lvs_testkit::lab::Host;
 
@@ -16,7 +18,12 @@ use lvs_testkit::lab::Host;
 fn with_client<T: Send>(host: &Host, work: impl FnOnce(Client<KernelTransport>) -> T + Send) -> T {
     host.ip("link add d0 type dummy\nlink set d0 up\naddress add 10.255.0.1/8 dev d0");
     host.ip("address add fd00::ffff/8 dev d0");
-    host.enter(|| work(Client::connect(KernelTransport::open().unwrap()).unwrap()))
+    host.enter(|| {
+        let mut client = Client::connect(KernelTransport::open().unwrap()).unwrap();
+        // The end of a sync daemon is waited for by the kernel, and this one may be slow.
+        client.set_limit(Duration::from_secs(60));
+        work(client)
+    })
 }
 
 fn tcp(address: &str) -> ServiceKey {

@@ -202,6 +202,10 @@ fn restore(rng: &mut impl Rng, values: &mut Values, program: Program) -> Invocat
     if rng.random_ratio(1, 6) {
         invocation.input.pop();
     }
+    if program == Program::Restore {
+        // The real one filters by grep, which says nothing of a file that is no text but that it is none.
+        invocation.input.retain(u8::is_ascii);
+    }
     invocation
 }
 
