@@ -167,10 +167,8 @@ fn members(shape: Shape) -> Vec<&'static str> {
 /// What lvskit makes of keywords that it does not act on.
 const NOT_YET: &str = "read and checked, without effect yet";
 
-/// Keywords of virtual routers and their groups that the director does not act on yet, besides
-/// those that begin with `notify`.
+/// Keywords of virtual routers and their groups that the director does not act on yet.
 const WITHOUT_EFFECT_YET: &[&str] = &[
-    "track_script",
     "track_file",
     "track_process",
     "track_bfd",
@@ -210,11 +208,12 @@ fn effect(kind: BlockKind, keyword: &Keyword) -> &'static str {
         | BlockKind::BfdInstance
         | BlockKind::AuthHmac => NOT_YET,
         BlockKind::VrrpInstance | BlockKind::SyncGroup
-            if WITHOUT_EFFECT_YET.contains(&keyword.name) || keyword.name.starts_with("notify") =>
+            if WITHOUT_EFFECT_YET.contains(&keyword.name) =>
         {
             NOT_YET
         }
         BlockKind::VrrpInstance
+        | BlockKind::VrrpScript
         | BlockKind::Authentication
         | BlockKind::SyncGroup
         | BlockKind::TrackGroup
