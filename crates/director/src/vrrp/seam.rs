@@ -2,7 +2,7 @@
 //!
 //! # Design
 //! Nothing that may wait happens on the thread that keeps the advertisements' time. So what is to be
-//! told goes out as a [`Notice`], in the order in which it happened, to the process's other thread,
+//! told goes out as a `Notice`, in the order in which it happened, to the process's other thread,
 //! which has a tokio runtime; and what a tracked object is like comes back by [`Reports`], from any
 //! thread, without waiting. The order of notices of one instance is that of its states; those of the
 //! members of a group come before the group's own.
