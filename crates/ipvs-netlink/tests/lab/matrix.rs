@@ -199,11 +199,31 @@ fn timeouts_and_daemons() {
         let defaults = (daemons[1].max_length, daemons[1].group, daemons[1].port);
         let group = "224.0.0.81".parse().unwrap();
         assert_eq!(defaults, (Some(1472), Some(group), Some(8848)));
-        for role in [DaemonRole::Master, DaemonRole::Backup] {
+        for (role, thread) in [
+            (DaemonRole::Master, "ipvs-m"),
+            (DaemonRole::Backup, "ipvs-b"),
+        ] {
+            lvs_testkit::wait_until("a running thread", Duration::from_secs(30), || {
+                has_run(thread)
+            });
             client.execute(&Command::StopDaemon(role)).unwrap();
         }
         assert_eq!(client.daemons().unwrap(), []);
     });
+}
+
+/// Whether a thread of the kernel has begun its work. To stop one before is EINTR for the kernel, and netlink
+/// answers nothing then.
+fn has_run(name: &str) -> Option<()> {
+    let threads = std::fs::read_dir("/proc").unwrap().flatten();
+    let statuses = threads.filter_map(|it| std::fs::read_to_string(it.path().join("status")).ok());
+    let mut ours = statuses.filter(|it| it.starts_with(&format!("Name:\t{name}")));
+    let status = ours.next()?;
+    let switches = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+    // It sleeps once before it begins.
+    (switches.trim().parse::<u64>().ok()? > 1).then_some(())
 }
 
 #[test]
