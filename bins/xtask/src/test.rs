@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -15,6 +16,9 @@ const SKIPPED_FILE: &str = "LVSKIT_SKIPPED_FILE";
 
 /// The reason of lab tests outside the lab; see `lvs_testkit::lab`.
 const ELSEWHERE: &str = "runs in the lab only (cargo xtask lab)";
+
+/// The environment variable of libtest: how many tests of a binary run at a time.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
 /// Flags of `cargo xtask test`.
 #[derive(Debug, Args)]
@@ -143,6 +147,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let file = SkippedFile::new()?;
         let mut command = step::cargo(&args);
         command.env(SKIPPED_FILE, &file.0);
+        if std::env::var_os(TEST_THREADS).is_none() {
+            command.env(TEST_THREADS, test_threads().to_string());
+        }
         let success = step::run_seen("tests", &mut command, |line| counts.see(line))?;
         checks.push(("tests", success));
         let lines = file.take()?;
@@ -187,6 +194,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         );
     }
     Ok(counts.failed == 0 && checks.iter().all(|(_, success)| *success))
+}
+
+/// Two for each core: those of the daemon wait most of their time.
+fn test_threads() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// The file in which tests note that they were skipped, a line each.

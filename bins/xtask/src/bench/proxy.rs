@@ -35,10 +35,10 @@ const BULK: usize = 64 * 1024 * 1024;
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Length {
     /// Rounds of a comparison in which every contender has a turn
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 15)]
     rounds: usize,
     /// Seconds of a turn
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 1)]
     seconds: u64,
 }
 
