@@ -44,26 +44,7 @@ fn settings(config: &Config) -> Vec<String> {
         let all = instance.addresses.iter();
         all.chain(&instance.excluded_addresses)
     });
-    let tracking = || {
-        let groups = config.vrrp.sync_groups.iter().map(|it| &it.tracking);
-        instances.iter().map(|it| &it.tracking).chain(groups)
-    };
     let asked = [
-        (
-            globals.net_namespace.is_some(),
-            "net_namespace: the director runs where it was started",
-        ),
-        (
-            services.iter().any(|service| service.ha_suspend),
-            "ha_suspend: checks run whether or not the address is here",
-        ),
-        (
-            globals
-                .lvs_sync_daemon
-                .as_ref()
-                .is_some_and(|daemon| daemon.instance.is_some()),
-            "the instance of lvs_sync_daemon: connections are received and never sent",
-        ),
         (
             instances.iter().any(|it| !it.tracking.bfd.is_empty()),
             "track_bfd: no session is followed",
@@ -92,16 +73,8 @@ fn settings(config: &Config) -> Vec<String> {
             "garp_extra_if: addresses are announced where they are",
         ),
         (
-            instances.iter().any(|it| it.track_source),
-            "track_src_ip: the source address is used whether or not it is there",
-        ),
-        (
             instances.iter().any(|it| it.vrf.is_some()),
             "vrf of an instance without interface",
-        ),
-        (
-            !config.vrrp.linkbeat.is_empty(),
-            "linkbeat_interfaces: the kernel tells of changes by itself",
         ),
         (
             !globals.notification_email.is_empty() && globals.smtp_server.is_some(),
@@ -111,14 +84,6 @@ fn settings(config: &Config) -> Vec<String> {
             !services.is_empty()
                 && (globals.notify_fifo.is_some() || globals.lvs_notify_fifo.is_some()),
             "notify_fifo, lvs_notify_fifo: events of virtual servers are not written",
-        ),
-        (
-            tracking().any(|it| !it.files.is_empty()),
-            "track_file: instances go without it",
-        ),
-        (
-            tracking().any(|it| !it.processes.is_empty()),
-            "track_process: instances go without it",
         ),
         (
             globals.checker_priority != 0
@@ -157,7 +122,9 @@ mod tests {
 
     #[test]
     fn settings_without_effect_are_named_and_others_are_not() {
-        assert_eq!(notes_of("net_namespace red\n").len(), 1);
+        let signed = "vrrp_instance v {\ninterface eth0\nvirtual_router_id 1\nversion 3\n\
+                      auth_hmac {\nkey 1 secret\n}\nvirtual_ipaddress {\n192.0.2.1\n}\n}\n";
+        assert_eq!(notes_of(signed).len(), 1);
         assert_eq!(
             notes_of("global_defs {\n router_id x\n}\n"),
             Vec::<String>::new()

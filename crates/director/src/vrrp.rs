@@ -15,7 +15,7 @@
 //! | [`dump`] | files that keepalived writes on signals |
 //! | [`replay`](mod@replay) | what a recording makes of the machine |
 //! | `notify`, `fifo` | scripts and pipes that are told of changes |
-//! | `track_scripts` | tracked scripts: run, judged, reported |
+//! | `track_scripts`, `track_files`, `track_processes` | what is tracked: looked at, judged, reported |
 //! | [`seam`] | where scripts, pipes, mail and tracked objects join |
 //! | [`holding`] | what a master holds |
 //! | [`clock`], `realtime` | time, and being on time |
@@ -39,6 +39,8 @@ pub mod replay;
 mod report;
 pub mod seam;
 mod sockets;
+mod track_files;
+mod track_processes;
 mod track_scripts;
 
 use std::collections::BTreeSet;
@@ -55,6 +57,8 @@ use self::mailbox::Mailbox;
 use self::news::Desk;
 use self::notify::Teller;
 use self::seam::Reports;
+use self::track_files::TrackFiles;
+use self::track_processes::TrackProcesses;
 use self::track_scripts::TrackScripts;
 use crate::exit::Exit;
 use crate::message::{ToVrrp, VrrpStart};
@@ -124,9 +128,12 @@ fn serve(
     };
     let uptime = clock::now().since_epoch();
     let globals = start.config.vrrp.globals.clone();
+    let reports = Reports::new(orders.clone());
     let aide = Aide {
         parent: writer,
-        scripts: TrackScripts::new(Reports::new(orders.clone())),
+        scripts: TrackScripts::new(reports.clone()),
+        files: TrackFiles::new(reports.clone(), !start.is_restart),
+        processes: TrackProcesses::new(reports),
         orders,
         news: queue,
         startup_delay: match start.is_restart {

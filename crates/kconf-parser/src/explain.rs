@@ -169,13 +169,10 @@ const NOT_YET: &str = "read and checked, without effect yet";
 
 /// Keywords of virtual routers and their groups that the director does not act on yet.
 const WITHOUT_EFFECT_YET: &[&str] = &[
-    "track_file",
-    "track_process",
     "track_bfd",
     "use_ipvlan",
     "use_vmac_addr",
     "garp_extra_if",
-    "track_src_ip",
     "vrf",
     "smtp_alert",
 ];
@@ -214,11 +211,12 @@ fn effect(kind: BlockKind, keyword: &Keyword) -> &'static str {
         }
         BlockKind::VrrpInstance
         | BlockKind::VrrpScript
+        | BlockKind::TrackFile
+        | BlockKind::TrackProcess
         | BlockKind::Authentication
         | BlockKind::SyncGroup
         | BlockKind::TrackGroup
         | BlockKind::GarpGroup => "acted on by the director",
-        _ => "read and checked",
     }
 }
 

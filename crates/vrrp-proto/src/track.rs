@@ -37,7 +37,7 @@ pub struct TrackerConfig {
     pub reverse: bool,
 }
 
-/// A change of priority, -253 to 253 and not zero.
+/// A change of priority, -254 to 254 and not zero; for an object with a value, its factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "i16", into = "i16")]
 pub struct Weight(i16);
@@ -53,14 +53,14 @@ impl TryFrom<i16> for Weight {
     type Error = OutOfRange;
 
     fn try_from(value: i16) -> Result<Self, OutOfRange> {
-        if value != 0 && (-253..=253).contains(&value) {
+        if value != 0 && (-254..=254).contains(&value) {
             return Ok(Self(value));
         }
         Err(OutOfRange {
             what: "the size of a weight",
             value: value.unsigned_abs().into(),
             low: 1,
-            high: 253,
+            high: 254,
         })
     }
 }
@@ -245,7 +245,8 @@ mod tests {
             (1, false, Value(-253), adjust(-253)),
             (1, false, Value(-254), Effect::Fault),
             (1, false, Value(1000), adjust(253)),
-            (253, false, Value(i32::MAX), adjust(253)),
+            (254, false, Value(-1), Effect::Fault),
+            (254, false, Value(i32::MAX), adjust(253)),
             (253, false, Value(i32::MIN), Effect::Fault),
             (20, false, Unknown, Effect::Unknown),
         ] {
@@ -256,10 +257,10 @@ mod tests {
 
     #[test]
     fn weights_have_a_range() {
-        for bad in [0, 254, -254, i16::MIN, i16::MAX] {
+        for bad in [0, 255, -255, i16::MIN, i16::MAX] {
             assert!(Weight::try_from(bad).is_err(), "{bad}");
         }
-        assert_eq!(Weight::try_from(-253).map(Weight::as_i16), Ok(-253));
+        assert_eq!(Weight::try_from(-254).map(Weight::as_i16), Ok(-254));
     }
 
     #[test]

@@ -25,6 +25,8 @@ use super::news::{News, Survey};
 use super::notify::Teller;
 use super::order::Order;
 use super::seam::Notice;
+use super::track_files::TrackFiles;
+use super::track_processes::TrackProcesses;
 use super::track_scripts::{TrackScripts, Usable};
 use super::{clock, narrate, realtime, report};
 use crate::ipc;
@@ -44,6 +46,10 @@ pub(super) struct Aide {
     pub(super) teller: Teller,
     /// The scripts that are tracked.
     pub(super) scripts: TrackScripts,
+    /// The files that are tracked.
+    pub(super) files: TrackFiles,
+    /// The processes that are tracked.
+    pub(super) processes: TrackProcesses,
     /// The driver's thread.
     pub(super) driver: i32,
     pub(super) masters: BTreeSet<Name>,
@@ -111,6 +117,8 @@ impl Aide {
         self.orders.put(Order::Configure(Box::new(plan)));
         // After the plan: the instances know by then what they track.
         self.scripts.configure(&vrrp, usable);
+        self.files.configure(&vrrp).await;
+        self.processes.configure(&vrrp);
     }
 
     async fn handle(&mut self, news: News) {

@@ -7,7 +7,8 @@
 //! deadlines are looked at, because what the master said counts more than that it seemed silent.
 //! Nothing here waits: lines, files and scripts are the other thread's ([`aide`](super::aide)).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use netif::{Event, NetifError, RECEIVE_SIZE};
@@ -39,6 +40,8 @@ pub(super) struct Driver {
     kernel: Kernel,
     sockets: Sockets,
     interfaces: Interfaces,
+    /// The source addresses that are tracked, and whether they are there.
+    sources: BTreeMap<IpAddr, bool>,
     orders: Mailbox<Order>,
     desk: Desk,
     /// Said once, after the first configuration.
@@ -66,6 +69,7 @@ impl Driver {
             plan,
             sockets: Sockets::default(),
             interfaces: Interfaces::default(),
+            sources: BTreeMap::new(),
             orders,
             desk,
             resume,
@@ -231,6 +235,7 @@ impl Driver {
             self.see(now, name);
         }
         self.tell_interfaces(now);
+        self.tell_sources(now);
         self.settle();
         if something_lost {
             self.restore(now);
@@ -324,6 +329,7 @@ impl Driver {
             self.see(now, name);
         }
         self.tell_interfaces(now);
+        self.tell_sources(now);
         self.settle();
         self.hear_kernel();
         self.settle();
@@ -375,6 +381,32 @@ impl Driver {
             let tracked = tracked.filter_map(|it| tracker::interface_of(&it.name));
             it.config.interface.clone().into_iter().chain(tracked)
         })
+    }
+
+    /// Tells which tracked source addresses have come or gone.
+    fn tell_sources(&mut self, now: Time) {
+        let instances = self.plan.router.instances.iter();
+        let trackers = instances.flat_map(|it| &it.config.trackers);
+        let wanted: BTreeSet<IpAddr> = trackers
+            .filter_map(|it| tracker::source_of(&it.name))
+            .collect();
+        self.sources.retain(|address, _| wanted.contains(address));
+        for address in wanted {
+            let is_there = self.kernel.has_address(address);
+            if self.sources.insert(address, is_there) == Some(is_there) {
+                continue;
+            }
+            let (status, detail) = match is_there {
+                true => (TrackStatus::Good, ""),
+                false => (TrackStatus::Bad, "not there"),
+            };
+            let report = TrackReport {
+                tracker: tracker::source(address),
+                status,
+                detail: detail.to_owned(),
+            };
+            self.input(now, &Input::Track(report));
+        }
     }
 
     fn looks_at(&self, name: &Name) -> bool {

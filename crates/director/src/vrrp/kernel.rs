@@ -136,6 +136,14 @@ impl Kernel {
         }
     }
 
+    /// Whether something can be sent from an address now.
+    pub(super) fn has_address(&self, address: IpAddr) -> bool {
+        let snapshot = self.monitor.snapshot();
+        let is_up = |link| snapshot.link(link).is_some_and(|link| link.flags.is_up());
+        let mut there = snapshot.addresses();
+        there.any(|it| it.address.ip() == address && it.is_usable() && is_up(it.link))
+    }
+
     // === Addresses, routes, rules ===
 
     /// Sets addresses of an instance, then its routes and rules. Those that cannot be set come back

@@ -175,6 +175,8 @@ impl Reports {
 
 /// The names by which instances know what they track; [`Reports::report`] takes them.
 pub mod tracker {
+    use std::net::IpAddr;
+
     use vrrp_proto::Name;
 
     /// A `track_interface`. The driver itself reports these.
@@ -187,6 +189,19 @@ pub mod tracker {
     #[must_use]
     pub fn interface_of(tracker: &Name) -> Option<Name> {
         tracker.as_str().strip_prefix("interface ").map(Name::from)
+    }
+
+    /// A source address that is to be there. The driver itself reports these.
+    #[must_use]
+    pub fn source(address: IpAddr) -> Name {
+        Name::from(format!("source address {address}"))
+    }
+
+    /// The address that a name of [`source`] is for.
+    #[must_use]
+    pub fn source_of(tracker: &Name) -> Option<IpAddr> {
+        let address = tracker.as_str().strip_prefix("source address ")?;
+        address.parse().ok()
     }
 
     /// A `vrrp_script`: good or bad.

@@ -74,12 +74,10 @@ impl Usable {
         usable
     }
 
-    /// Takes out the trackers of what nobody reports on: scripts that cannot be run, and files and
-    /// processes, which are not followed yet. Instances go without them instead of waiting for ever.
+    /// Takes out the trackers of scripts that cannot be run, on which nobody reports. Instances go
+    /// without them instead of waiting for ever.
     pub(super) fn restrict(&self, vrrp: &mut Vrrp) {
         let keep = |tracking: &mut Tracking| {
-            tracking.files.clear();
-            tracking.processes.clear();
             tracking
                 .scripts
                 .retain(|it| !self.refused.contains(&it.name));
@@ -93,7 +91,8 @@ impl Usable {
     }
 }
 
-fn trackings(vrrp: &Vrrp) -> impl Iterator<Item = &Tracking> {
+/// What instances and groups track.
+pub(super) fn trackings(vrrp: &Vrrp) -> impl Iterator<Item = &Tracking> {
     let groups = vrrp.sync_groups.iter().map(|it| &it.tracking);
     vrrp.instances.iter().map(|it| &it.tracking).chain(groups)
 }

@@ -255,12 +255,13 @@ fn trackers(config: &Vrrp, instance: &VrrpInstance, is_owner: bool) -> Vec<Track
         .chain(&instance.excluded_addresses)
         .filter(|address| !address.options().no_track)
         .filter_map(|address| address.interface.as_deref());
-    let on_others = on_others.map(|name| TrackerConfig {
-        name: tracker::interface(name),
-        weight: None,
-        reverse: false,
-    });
-    let all = of_group.chain(tracked(&instance.tracking)).chain(on_others);
+    let on_others = on_others.map(|name| decisive(tracker::interface(name)));
+    let source = instance.source.filter(|_| instance.track_source);
+    let source = source.map(|address| decisive(tracker::source(address)));
+    let all = of_group
+        .chain(tracked(&instance.tracking))
+        .chain(on_others)
+        .chain(source);
     for tracker in all {
         let is_own = instance
             .interface
@@ -273,6 +274,15 @@ fn trackers(config: &Vrrp, instance: &VrrpInstance, is_owner: bool) -> Vec<Track
         }
     }
     trackers
+}
+
+/// Something whose loss is a fault.
+const fn decisive(name: Name) -> TrackerConfig {
+    TrackerConfig {
+        name,
+        weight: None,
+        reverse: false,
+    }
 }
 
 fn tracked(tracking: &Tracking) -> impl Iterator<Item = TrackerConfig> {
@@ -294,9 +304,9 @@ fn tracked(tracking: &Tracking) -> impl Iterator<Item = TrackerConfig> {
     .flatten()
 }
 
-/// 0 makes it a matter of fault; the ends of keepalived's range are drawn in by one.
+/// 0 makes it a matter of fault. The configuration keeps the ranges.
 fn weight(value: i16) -> Option<Weight> {
-    Weight::try_from(value.clamp(-253, 253)).ok()
+    Weight::try_from(value.clamp(-254, 254)).ok()
 }
 
 fn delays(config: &Vrrp) -> BTreeMap<Name, (Duration, Duration)> {

@@ -99,7 +99,8 @@ pub struct TrackProcess {
     pub process: String,
     /// Parameters. Default: none, whatever they are. `process`.
     pub parameters: Vec<String>,
-    /// How parameters are compared. Default: exactly. `param_match`.
+    /// How parameters are compared. Default: exactly; not at all when there are none.
+    /// `param_match`.
     pub parameter_match: ParameterMatch,
     /// What it does for those who do not say otherwise. Default 0. `weight`.
     pub weight: Weight,
@@ -113,20 +114,22 @@ pub struct TrackProcess {
     /// How long the quorum must be lost before it counts. Up to 3600 s, default 0.
     /// `terminate_delay`.
     pub terminate_delay: Duration,
-    /// Whether the whole command line is compared. Default: off; on when there are parameters.
-    /// `full_command`.
+    /// Whether [`Self::process`] is compared with the command as it was called, not with the name of
+    /// the process. Default: off; on when parameters are compared. `full_command`.
     pub full_command: bool,
 }
 
 /// How parameters of a process are compared. Source: keepalived.conf(5) `param_match`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ParameterMatch {
-    /// All of them, and no more. The default.
+    /// Whatever they are. The default without parameters and without `param_match`.
     #[default]
+    Any,
+    /// All of them, and no more: none, when `param_match` is written and no parameter is.
     Exact,
-    /// The first ones.
+    /// The first ones, of which the last need only begin alike. `initial`.
     Initial,
-    /// The first ones, of which the last need only begin alike.
+    /// The first ones. `partial`.
     Partial,
 }
 

@@ -116,9 +116,11 @@ pub(super) fn processes(context: &mut Context<'_, '_>, root: &Block) -> Vec<Trac
             continue;
         };
         let delay = block.time("delay").unwrap_or_default();
-        let parameter_match = match block.value("param_match") {
-            Some(Value::Choice("initial")) => ParameterMatch::Initial,
-            Some(Value::Choice("partial")) => ParameterMatch::Partial,
+        let parameter_match = match (block.value("param_match"), parameters) {
+            (None, []) => ParameterMatch::Any,
+            (_, []) => ParameterMatch::Exact,
+            (Some(Value::Choice("initial")), _) => ParameterMatch::Initial,
+            (Some(Value::Choice("partial")), _) => ParameterMatch::Partial,
             _ => ParameterMatch::Exact,
         };
         let (quorum, quorum_max) = (block.u32("quorum"), block.u32("quorum_max"));
@@ -143,7 +145,7 @@ pub(super) fn processes(context: &mut Context<'_, '_>, root: &Block) -> Vec<Trac
             quorum_max,
             fork_delay: block.time("fork_delay").unwrap_or(delay),
             terminate_delay: block.time("terminate_delay").unwrap_or(delay),
-            full_command: block.flag("full_command") || !parameters.is_empty(),
+            full_command: block.flag("full_command") || parameter_match != ParameterMatch::Any,
             parameters,
         });
     }
