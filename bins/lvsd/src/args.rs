@@ -167,6 +167,9 @@ pub(crate) struct Run {
     /// Do not log to the system log.
     #[arg(short = 'G', long)]
     no_syslog: bool,
+    /// Network namespace to run in; wins over the configuration.
+    #[arg(short = 's', long, value_name = "NAME")]
+    namespace: Option<String>,
     /// Log the configuration at the start.
     #[arg(short = 'd', long)]
     dump_conf: bool,
@@ -261,6 +264,7 @@ impl Run {
                 file: self.log_file.clone(),
                 detail: self.log_detail,
             },
+            namespace: self.namespace.clone(),
             dump_config: self.dump_conf,
             pid_file: self.pid.clone(),
             checkers_pid_file: self.checkers_pid.clone(),

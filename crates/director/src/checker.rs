@@ -6,9 +6,11 @@
 //! came in, what follows is done in a fixed order: outputs of the engine, states to the parent, and
 //! only then the table.
 
+mod addresses;
 mod probes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use kconf_parser::config::{FlushOnStop, VirtualServerId};
@@ -17,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
+use self::addresses::Addresses;
 use self::probes::{Probed, Probes};
 use crate::dataplane::{Place, Reply, Table};
 use crate::engine::{Engine, Output};
@@ -78,6 +81,7 @@ enum Event {
     Probed(Probed),
     Table(Reply),
     Counted(u64, Vec<ServiceStatus>),
+    Addresses(HashSet<IpAddr>),
     Deadline,
 }
 
@@ -93,10 +97,11 @@ struct Checker {
     engine: Engine,
     table: Reconciler,
     probes: Probes,
+    addresses: Addresses,
     runner: Runner<VirtualServerId>,
     parent: OwnedWriteHalf,
     dataplane: Table,
-    counted: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedSender<Event>,
     /// The wished table may be another one than the reconciler knows.
     table_changed: bool,
     /// Virtual servers whose state the parent must know before the table follows.
@@ -169,10 +174,11 @@ async fn serve(
         engine: Engine::new(&start.config, states, now, seed),
         table: Reconciler::new(owned, start.audit_interval),
         probes: Probes::new(events.clone()),
+        addresses: Addresses::default(),
         runner: Runner::default(),
         parent,
         dataplane,
-        counted: events,
+        events,
         table_changed: false,
         changed: BTreeSet::new(),
         progressed: BTreeSet::new(),
@@ -203,6 +209,7 @@ impl Checker {
     async fn serve(&mut self, queue: &mut mpsc::UnboundedReceiver<Event>) -> Exit {
         self.wish();
         self.set();
+        self.addresses.follow(&self.start.config, &self.events);
         let _ = self.say(&FromChecker::Configured).await;
         let mut next = None;
         loop {
@@ -256,10 +263,18 @@ impl Checker {
                 self.table.recheck(now);
                 self.start.config = *config;
                 self.set();
+                self.addresses.follow(&self.start.config, &self.events);
                 self.tell_all_states();
                 // The parent counts the reload as complete when the checks go by the new text.
                 let _ = self.flush_states(now).await;
                 let _ = self.say(&FromChecker::Configured).await;
+            }
+            Event::Parent(ToChecker::Masters(masters)) => {
+                self.start.masters = masters;
+                if self.start.config.globals.lvs_sync_daemon.is_some() {
+                    self.set();
+                    self.table.recheck(now);
+                }
             }
             Event::Parent(ToChecker::TableReady) => self.table.handle_ready(),
             Event::Parent(ToChecker::Status(number)) => self.count(number),
@@ -289,6 +304,7 @@ impl Checker {
             }
             Event::Table(Reply::Applied(failures)) => self.table.handle_applied(now, &failures),
             Event::Table(Reply::Lost(reason)) => self.table.handle_lost(now, reason),
+            Event::Addresses(local) => self.engine.handle_addresses(now, local),
             Event::Deadline => self.engine.handle_timeout(now),
             // Handled before.
             Event::Parent(ToChecker::Start(_) | ToChecker::Stop) | Event::ParentGone => {}
@@ -357,7 +373,8 @@ impl Checker {
     }
 
     fn set(&self) {
-        self.dataplane.set(Settings::of(&self.start.config.globals));
+        let (globals, masters) = (&self.start.config.globals, &self.start.masters);
+        self.dataplane.set(Settings::of(globals, masters));
     }
 
     fn wish(&mut self) {
@@ -408,12 +425,12 @@ impl Checker {
     fn count(&self, number: u64) {
         let mut services = report::services(&self.engine, &self.table);
         let counts = self.dataplane.count();
-        let counted = self.counted.clone();
+        let events = self.events.clone();
         tokio::spawn(async move {
             if let Ok(Ok(Some(counts))) = tokio::time::timeout(COUNT_LIMIT, counts).await {
                 report::add_counts(&mut services, &counts);
             }
-            let _ = counted.send(Event::Counted(number, services));
+            let _ = events.send(Event::Counted(number, services));
         });
     }
 

@@ -18,7 +18,8 @@ mod carry;
 mod service;
 mod state;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
 
 use healthcheck::quorum::Notify;
@@ -75,7 +76,7 @@ pub enum Output {
 /// All virtual servers and their checks.
 ///
 /// - What comes in: [`handle_timeout`](Self::handle_timeout),
-///   [`handle_outcome`](Self::handle_outcome).
+///   [`handle_outcome`](Self::handle_outcome), [`handle_addresses`](Self::handle_addresses).
 /// - Commands: [`reconfigure`](Self::reconfigure), [`shutdown`](Self::shutdown).
 /// - What goes out: [`poll_output`](Self::poll_output), [`poll_timeout`](Self::poll_timeout). After
 ///   creation and after any call of the first two groups, drain the outputs, then arm a timer.
@@ -89,6 +90,8 @@ pub struct Engine {
     timers: BTreeSet<(Instant, CheckId)>,
     next_check: u64,
     seed: u64,
+    /// The addresses of this machine, once they are known.
+    local: Option<HashSet<IpAddr>>,
     outputs: VecDeque<Output>,
 }
 
@@ -112,6 +115,7 @@ impl Engine {
             timers: BTreeSet::new(),
             next_check,
             seed,
+            local: None,
             outputs: VecDeque::new(),
         };
         let old = states.into_iter().map(Carried::from_state).collect();
@@ -127,6 +131,48 @@ impl Engine {
             .map(Carried::from_service)
             .collect();
         self.replace(config, old, now);
+        self.suspend_or_resume(now);
+    }
+
+    /// These are the addresses of this machine: checks with `ha_suspend` run while that of their
+    /// virtual server is among them.
+    pub fn handle_addresses(&mut self, now: Instant, local: HashSet<IpAddr>) {
+        self.local = Some(local);
+        self.suspend_or_resume(now);
+    }
+
+    fn suspend_or_resume(&mut self, now: Instant) {
+        let Some(local) = &self.local else {
+            return;
+        };
+        let mut changes = Vec::new();
+        for service in self.services.iter().filter(|it| it.config.ha_suspend) {
+            // A group has no address that could come.
+            let is_here = match &service.config.id {
+                VirtualServerId::Address { address, .. } => local.contains(&address.ip()),
+                _ => false,
+            };
+            let concerned = service.checks.iter();
+            let concerned = concerned.filter(|it| it.schedule.is_suspended() == is_here);
+            for check in concerned {
+                let verb = if is_here { "Activating" } else { "Suspending" };
+                changes.push((
+                    check.id,
+                    is_here,
+                    format!(
+                        "{verb} healthchecker for service {} for VS {}",
+                        check.server, service.config.id
+                    ),
+                ));
+            }
+        }
+        for (id, is_here, line) in changes {
+            self.outputs.push_back(Output::Log(line));
+            self.with_check(id, |check| match is_here {
+                true => check.schedule.resume(now),
+                false => check.schedule.suspend(),
+            });
+        }
     }
 
     fn replace(&mut self, config: &Config, old: Vec<Carried>, now: Instant) {

@@ -56,6 +56,7 @@
 //! | [`settings`] | timeouts and sync daemons, likewise |
 //! | [`record`], [`statefile`] | what is ours in the table, in a file that survives a crash |
 //! | [`realserver`] | a host as a real server of LVS-DR or LVS-TUN |
+//! | [`namespace`] | the network namespace that all of it runs in |
 //! | [`supervisor`] | when a child that died is started again |
 //! | [`wiring`] | from the configuration's vocabulary to those of checks and IPVS |
 //! | [`config`], [`not_yet`] | reading a configuration, whether a reload may take it, what is not done |
@@ -80,6 +81,7 @@ pub mod exit;
 pub mod ipc;
 pub mod logging;
 pub mod message;
+pub mod namespace;
 pub mod not_yet;
 pub mod notify;
 pub mod options;

@@ -28,6 +28,8 @@ pub enum ToChecker {
     Reload(Box<Config>),
     /// The userspace dataplane's table answers, for the first time or again after a restart.
     TableReady,
+    /// Exactly these virtual routers are master now.
+    Masters(Vec<Name>),
     /// Send a [`FromChecker::Status`] with this number.
     Status(u64),
     /// End: announce what `omega` asks for, empty the table if that is wanted, exit 0.
@@ -57,6 +59,8 @@ pub struct CheckerStart {
     pub record: PathBuf,
     /// How often it looks at the table; `None` only at reloads.
     pub audit_interval: Option<Duration>,
+    /// The virtual routers that are master.
+    pub masters: Vec<Name>,
 }
 
 /// From the checker to the parent.

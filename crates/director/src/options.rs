@@ -23,6 +23,9 @@ pub struct RunOptions {
     pub foreground: bool,
     /// Where to log.
     pub log: LogOptions,
+    /// The network namespace to run in; wins over the configuration's `net_namespace`. Default: that,
+    /// or where it was started.
+    pub namespace: Option<String>,
     /// Log the configuration at the start. Default off.
     pub dump_config: bool,
     /// Default [`crate::rundir::RunDir::pid_file`].
@@ -64,6 +67,7 @@ impl Default for RunOptions {
             check_includes: false,
             foreground: false,
             log: LogOptions::default(),
+            namespace: None,
             dump_config: false,
             pid_file: None,
             checkers_pid_file: None,

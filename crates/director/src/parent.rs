@@ -32,6 +32,7 @@ use crate::engine::ServiceState;
 use crate::exit::Exit;
 use crate::logging;
 use crate::message::{FromChecker, FromProxy, FromVrrp, ToChecker, ToProxy, ToVrrp};
+use crate::namespace;
 use crate::notify;
 use crate::options::{Parts, RunOptions};
 use crate::pidfile::{PidFile, PidFileError};
@@ -174,6 +175,15 @@ impl Parent {
         };
         let loaded = load(&source)?;
         let config = loaded.config;
+        let wished = &config.globals.net_namespace;
+        if let Some(name) = options.namespace.as_ref().or(wished.as_ref()) {
+            // Before there is any socket or thread.
+            namespace::enter(name).map_err(|error| {
+                error!("{}", with_sources(&error));
+                Exit::Fatal
+            })?;
+            info!("Running in network namespace {name}");
+        }
         let umask = options.umask.or(config.globals.umask).unwrap_or(0o177);
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask));
 
@@ -350,11 +360,16 @@ impl Parent {
     fn handle_vrrp(&mut self, message: FromVrrp) {
         match message {
             FromVrrp::Configured => {
+                // One that was started anew says nothing of those of which it is not master any more.
+                self.tell_masters();
                 if std::mem::take(&mut self.reloading.vrrp) {
                     self.tell_reload_complete();
                 }
             }
-            FromVrrp::Masters(masters) => self.masters = masters,
+            FromVrrp::Masters(masters) => {
+                self.masters = masters;
+                self.tell_masters();
+            }
             FromVrrp::Status { number, vrrp } => {
                 self.vrrp_status = vrrp;
                 self.answered(number, |question| &mut question.vrrp);
@@ -368,6 +383,10 @@ impl Parent {
 
     fn wants_checks(&self) -> bool {
         self.options.parts != Parts::Vrrp
+    }
+
+    fn tell_masters(&self) {
+        self.checker.send(ToChecker::Masters(self.masters.clone()));
     }
 
     /// The VRRP process has died: the next one must know what it was master of, and that the last

@@ -39,10 +39,10 @@ impl Settings {
     /// What `globals` ask for.
     ///
     /// A sync daemon without an instance is wished in both roles. With one, the instance decides:
-    /// it sends while the instance is master, and receives otherwise. Without VRRP no instance is
-    /// ever master. Source: keepalived.conf(5) `lvs_sync_daemon`, `lvs_timeouts`.
+    /// it sends while the instance is among `masters`, and receives otherwise. Source:
+    /// keepalived.conf(5) `lvs_sync_daemon`, `lvs_timeouts`.
     #[must_use]
-    pub fn of(globals: &Globals) -> Self {
+    pub fn of(globals: &Globals, masters: &[vrrp_proto::Name]) -> Self {
         let given = |time: Option<std::time::Duration>| time.filter(|time| !time.is_zero());
         Self {
             timeouts: TimeoutsUpdate {
@@ -54,8 +54,10 @@ impl Settings {
                 .lvs_sync_daemon
                 .as_ref()
                 .map_or_else(Vec::new, |asked| {
-                    let roles: &[DaemonRole] = match asked.instance {
+                    let is_master = |name: &str| masters.iter().any(|it| it.as_str() == name);
+                    let roles: &[DaemonRole] = match &asked.instance {
                         None => &[DaemonRole::Master, DaemonRole::Backup],
+                        Some(instance) if is_master(instance) => &[DaemonRole::Master],
                         Some(_) => &[DaemonRole::Backup],
                     };
                     roles.iter().map(|role| daemon(asked, *role)).collect()
@@ -268,12 +270,18 @@ mod tests {
 
     use super::*;
 
-    fn globals(text: &str) -> Globals {
-        let files = kconf_parser::loader::MemoryLoader::default()
-            .with("/k.conf", format!("global_defs {{\n{text}\n}}\n"));
+    const INSTANCE: &str = "vrrp_instance web {\ninterface eth0\nvirtual_router_id 9\n\
+                            priority 100\nvirtual_ipaddress {\n192.0.2.1\n}\n}\n";
+
+    fn analyzed(text: &str) -> kconf_parser::Config {
+        let files = kconf_parser::loader::MemoryLoader::default().with("/k.conf", text);
         let analysis = kconf_parser::analyze("/k.conf".as_ref(), &Default::default(), &files);
         assert!(!analysis.has_errors(), "{text}");
-        analysis.config.globals
+        analysis.config
+    }
+
+    fn globals(text: &str) -> Globals {
+        analyzed(&format!("global_defs {{\n{text}\n}}\n")).globals
     }
 
     fn running(role: DaemonRole, sync_id: u8, max_length: u16) -> SyncDaemon {
@@ -296,24 +304,41 @@ mod tests {
     }
 
     #[test]
-    fn without_an_instance_both_daemons_run_and_with_one_the_backup() {
-        let both = Settings::of(&globals("lvs_sync_daemon eth0 id 7 port 9000 ttl 3"));
+    fn without_an_instance_both_daemons_run_and_with_one_that_of_its_state() {
+        let both = Settings::of(&globals("lvs_sync_daemon eth0 id 7 port 9000 ttl 3"), &[]);
         let roles: Vec<_> = both.daemons.iter().map(|daemon| daemon.role).collect();
         assert_eq!(roles, [DaemonRole::Master, DaemonRole::Backup]);
         assert_eq!(
             (both.daemons[0].sync_id, both.daemons[1].port),
             (7, Some(9000))
         );
-        let one = Settings::of(&globals("lvs_sync_daemon eth0 web"));
-        assert_eq!(one.daemons.len(), 1);
-        assert_eq!(one.daemons[0].role, DaemonRole::Backup);
+        let globals = |text: &str| {
+            let text = format!("global_defs {{\n{text}\n}}\n{INSTANCE}");
+            analyzed(&text).globals
+        };
+        let with_instance = globals("lvs_sync_daemon eth0 web");
+        let one = |masters: &[&str]| {
+            let masters: Vec<_> = masters.iter().map(|name| (*name).into()).collect();
+            let daemons = Settings::of(&with_instance, &masters).daemons;
+            daemons
+                .iter()
+                .map(|it| (it.role, it.sync_id))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(one(&["other"]), [(DaemonRole::Backup, 9)]);
+        assert_eq!(one(&["other", "web"]), [(DaemonRole::Master, 9)]);
+        let old = "lvs_sync_daemon_interface eth1";
+        let old = analyzed(&INSTANCE.replace("priority 100", old)).globals;
+        let old = Settings::of(&old, &["web".into()]).daemons;
+        assert_eq!((old[0].role, old[0].sync_id), (DaemonRole::Master, 9));
+        assert_eq!(old[0].interface.to_string(), "eth1");
         // As keepalived: 0 leaves a timeout as it is.
-        assert!(Settings::of(&globals("lvs_timeouts tcp 0")).is_empty());
+        assert!(Settings::of(&globals("lvs_timeouts tcp 0"), &[]).is_empty());
     }
 
     #[test]
     fn timeouts_are_set_once_and_put_back_when_nothing_asks_for_them_any_more() {
-        let wished = Settings::of(&globals("lvs_timeouts tcp 100 udp 33"));
+        let wished = Settings::of(&globals("lvs_timeouts tcp 100 udp 33"), &[]);
         let (commands, record) = plan(&wished, &found(vec![]), &Record::default());
         let (tcp, udp) = (Duration::from_secs(100), Duration::from_secs(33));
         let tcp_fin = Timeouts::default().tcp_fin;
@@ -333,7 +358,7 @@ mod tests {
         };
         assert_eq!(plan(&wished, &now, &record), (vec![], record.clone()));
         // A reload that asks for less puts back the rest.
-        let less = Settings::of(&globals("lvs_timeouts tcp 100"));
+        let less = Settings::of(&globals("lvs_timeouts tcp 100"), &[]);
         let udp = Timeouts::default().udp;
         let (commands, record) = plan(&less, &now, &record);
         assert_eq!(commands, command(Timeouts { tcp, tcp_fin, udp }));
@@ -346,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_daemon_that_runs_as_wished_is_adopted_and_another_one_replaced() {
-        let wished = Settings::of(&globals("lvs_sync_daemon eth0 id 7 maxlen 1000"));
+        let wished = Settings::of(&globals("lvs_sync_daemon eth0 id 7 maxlen 1000"), &[]);
         // The kernel's minimum of a backup is no difference.
         let same = vec![
             running(DaemonRole::Master, 7, 1000),
@@ -392,9 +417,10 @@ mod tests {
         let table = Arc::new(Mutex::new(Table::new(NoDaemons(true))));
         let mut client = Client::connect(InProcess::new(Arc::clone(&table))).unwrap();
         let mut keeper = Keeper::default();
-        keeper.wish(Settings::of(&globals(
-            "lvs_timeouts udp 33\nlvs_sync_daemon eth0",
-        )));
+        keeper.wish(Settings::of(
+            &globals("lvs_timeouts udp 33\nlvs_sync_daemon eth0"),
+            &[],
+        ));
         keeper.keep(&mut client, &mut record).unwrap();
         assert_eq!(client.timeouts().unwrap().udp, Duration::from_secs(33));
         assert_eq!((keeper.refused.len(), keeper.is_done), (2, false));

@@ -13,6 +13,7 @@ mod globals;
 mod group;
 mod real_server;
 mod service;
+mod sync_daemon;
 mod vrrp;
 
 use std::collections::HashMap;
@@ -27,7 +28,7 @@ use crate::source::Span;
 
 /// Makes the configuration as meant of that as written.
 pub(crate) fn resolve(root: &Block, report: &mut Report<'_>) -> Config {
-    let globals = globals::globals(root, report);
+    let mut globals = globals::globals(root, report);
     let groups = group::groups(root, report);
     let mut services: Vec<VirtualServer> = Vec::new();
     let mut seen: HashMap<VirtualServerId, Span> = HashMap::new();
@@ -45,6 +46,7 @@ pub(crate) fn resolve(root: &Block, report: &mut Report<'_>) -> Config {
         }
     }
     let vrrp = vrrp::vrrp(root, report, globals.alerts);
+    sync_daemon::join(root, report, &mut globals.globals, &vrrp);
     Config {
         globals: globals.globals,
         services,

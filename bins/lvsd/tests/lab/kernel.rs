@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use director::status::DataplaneKind;
-use ipvs_netlink::{Client, Command, KernelTransport, ServiceKey, Timeouts, VirtualService};
+use ipvs_netlink::{
+    Client, Command, DaemonRole, KernelTransport, ServiceKey, Timeouts, VirtualService,
+};
 use lvs_testkit::lab::{Host, LIMIT, Lab, enter};
 use lvs_testkit::wait_until;
 use nix::sys::signal::Signal;
@@ -268,10 +270,7 @@ fn timeouts_and_sync_daemons_come_go_and_are_put_right() {
             .is_some_and(|status| status.dataplane.connected)
     });
 
-    for command in [
-        set(before),
-        Command::StopDaemon(ipvs_netlink::DaemonRole::Backup),
-    ] {
+    for command in [set(before), Command::StopDaemon(DaemonRole::Backup)] {
         client.execute(&command).unwrap();
         is_set(&director);
     }
@@ -286,6 +285,58 @@ fn timeouts_and_sync_daemons_come_go_and_are_put_right() {
     assert_eq!(client.timeouts().unwrap().udp, wished.udp);
     director.stop();
     assert_eq!(client.timeouts().unwrap(), before);
+}
+
+#[test]
+fn the_sync_daemon_sends_while_its_virtual_router_is_master() {
+    let Some(lab) = enter() else { return };
+    let host = host(&lab);
+    let number = std::env::temp_dir().join("sync-daemon-number");
+    std::fs::write(&number, "1").unwrap();
+    let text = |settings: &str, instance: &str| {
+        format!(
+            "{settings}track_file f {{\n file {}\n weight 0\n}}\n\
+             vrrp_instance VI {{\n interface eth0\n virtual_router_id 51\n version 3\n \
+             advert_int 0.1\n priority 150\n {instance}\n track_file {{\n f\n }}\n \
+             virtual_ipaddress {{\n 10.0.2.100/24\n }}\n}}\n",
+            number.display()
+        )
+    };
+    let of_globals = text("global_defs {\n lvs_sync_daemon eth0 VI\n}\n", "");
+    let director = Director::start(&host, &of_globals, &[]);
+    let daemons = || {
+        let daemons = client_of(&host).daemons().unwrap().into_iter();
+        let kinds = daemons.map(|it| (it.role, it.sync_id, it.interface.to_string()));
+        kinds.collect::<Vec<_>>()
+    };
+    let only = |role, id| vec![(role, id, "eth0".to_owned())];
+    director.wait("the receiver", |_| {
+        daemons() == only(DaemonRole::Backup, 51)
+    });
+    std::fs::write(&number, "0").unwrap();
+    director.wait("the sender", |_| daemons() == only(DaemonRole::Master, 51));
+    // A new checker is told; a new VRRP process goes on.
+    for child in ["checker", "vrrp"] {
+        let pid = director.child(child);
+        nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
+        director.wait("another process", |_| is_gone(pid));
+        director.wait("its successor", |it| {
+            let processes = it.try_status().map(|it| it.processes).unwrap_or_default();
+            let mut processes = processes.iter().filter(|it| it.name == child);
+            processes.any(|it| it.pid.is_some_and(|it| it.cast_signed() != pid.as_raw()))
+        });
+        director.wait("the sender", |_| daemons() == only(DaemonRole::Master, 51));
+    }
+    // The old way to say so.
+    let old = "lvs_sync_daemon_interface eth0";
+    director.reload_completely(&text("", old));
+    std::fs::write(&number, "1").unwrap();
+    director.wait("the receiver again", |_| {
+        daemons() == only(DaemonRole::Backup, 51)
+    });
+    director.reload_completely(&text("", ""));
+    director.wait("no daemon", |_| daemons().is_empty());
+    director.stop();
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod failing;
 mod healing;
 mod holding;
 mod keepalived;
+mod namespace;
 mod notifying;
 mod reloading;
 mod telling;

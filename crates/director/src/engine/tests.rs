@@ -135,8 +135,8 @@ impl Lab {
                 let destinations = rules.destinations.iter();
                 destinations
                     .map(|destination| match destination.address {
-                        std::net::IpAddr::V4(address) => (address.octets()[3], destination.weight),
-                        std::net::IpAddr::V6(_) => unreachable!("the lab has no IPv6"),
+                        IpAddr::V4(address) => (address.octets()[3], destination.weight),
+                        IpAddr::V6(_) => unreachable!("the lab has no IPv6"),
                     })
                     .collect()
             })
@@ -150,8 +150,8 @@ impl Lab {
 
 fn last_byte(server: healthcheck::ServerId) -> u8 {
     match server.address.ip() {
-        std::net::IpAddr::V4(address) => address.octets()[3],
-        std::net::IpAddr::V6(_) => 0,
+        IpAddr::V4(address) => address.octets()[3],
+        IpAddr::V6(_) => 0,
     }
 }
 
@@ -494,3 +494,40 @@ proptest! {
 }
 
 type ServerIdOf = healthcheck::ServerId;
+
+#[test]
+fn checks_with_ha_suspend_run_while_the_address_is_here() {
+    let mut suspended = service(1, vec![real_server(1, 5)]);
+    suspended.ha_suspend = true;
+    let both = config(vec![suspended, service(2, vec![real_server(2, 5)])]);
+    let mut lab = Lab::new(both.clone());
+    lab.take_lines();
+    let here = |lab: &mut Lab, addresses: &[[u8; 4]]| {
+        let addresses = addresses.iter().map(|it| IpAddr::from(*it)).collect();
+        lab.engine.handle_addresses(lab.now, addresses);
+        lab.drain();
+    };
+    here(&mut lab, &[[127, 0, 0, 1]]);
+    let line = |verb| {
+        format!("{verb} healthchecker for service [10.0.1.1]:tcp:80 for VS [10.0.0.1]:tcp:80")
+    };
+    assert_eq!(lab.take_lines(), [line("Suspending")]);
+    lab.dead.extend([1, 2]);
+    lab.run_to(200);
+    // What is not looked at stays as it was.
+    assert_eq!(lab.table(), [vec![(1, 5)], vec![]]);
+    lab.take_lines();
+    here(&mut lab, &[[10, 0, 0, 1], [10, 0, 0, 9]]);
+    assert_eq!(lab.take_lines(), [line("Activating")]);
+    lab.run_to(400);
+    assert_eq!(lab.table(), [Vec::<(u8, u32)>::new(), vec![]]);
+    // The address goes while a probe is under way; a reload changes nothing about it.
+    here(&mut lab, &[[10, 0, 0, 2]]);
+    lab.dead.clear();
+    lab.reload(both);
+    lab.run_to(600);
+    assert_eq!(lab.table(), [vec![], vec![(2, 5)]]);
+    here(&mut lab, &[[10, 0, 0, 1]]);
+    lab.run_to(700);
+    assert_eq!(lab.table(), [vec![(1, 5)], vec![(2, 5)]]);
+}

@@ -108,6 +108,7 @@ impl Parent {
                     is_first: self.checker.is_new(),
                     record: self.run_dir.table_record(self.dataplane.kind),
                     audit_interval: self.options.audit_interval,
+                    masters: self.masters.clone(),
                 }));
                 launch(&mut self.checker, start, &self.events, Event::Checker)
             }

@@ -169,8 +169,9 @@ pub struct SyncDaemon {
     /// Interface that carries the messages.
     pub interface: String,
     /// VRRP instance whose state decides between sending and receiving. Default: none, both.
+    /// `lvs_sync_daemon_interface` of an instance means that instance.
     pub instance: Option<String>,
-    /// Synchronisation id. Default: none, the VRID of the instance, or 0.
+    /// Synchronisation id. Default: the VRID of the instance; `None` without one, 0.
     pub sync_id: Option<u8>,
     /// Longest packet, in bytes. Range 1..=65507, default: none, the kernel's.
     pub max_len: Option<u16>,
