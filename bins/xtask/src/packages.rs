@@ -35,6 +35,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         used_for: "a second opinion on configurations, digests and adverts",
     },
     Package {
+        name: "frr",
+        program: "vtysh",
+        used_for: "virtual routers of a third make",
+    },
+    Package {
         name: "g++",
         program: "c++",
         used_for: "building the fuzz targets",

@@ -54,6 +54,7 @@ use tracing::{error, warn};
 use self::aide::Aide;
 use self::driver::Driver;
 use self::mailbox::Mailbox;
+use self::narrate::Narrator;
 use self::news::Desk;
 use self::notify::Teller;
 use self::seam::Reports;
@@ -142,6 +143,7 @@ fn serve(
         },
         config: Arc::new(start.config),
         teller: Teller::default(),
+        narrator: Narrator::default(),
         driver: nix::unistd::gettid().as_raw(),
         masters: BTreeSet::new(),
         cleared: dump::Cleared::new(),

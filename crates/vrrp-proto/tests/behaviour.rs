@@ -680,6 +680,40 @@ fn a_master_that_slept_advertises_and_announces_again() {
 }
 
 #[test]
+fn a_master_that_slept_does_not_answer_what_came_meanwhile() {
+    let mut story = Story::new(&of([("vr", config("eth0", 150))]));
+    story.until(secs(10));
+    story.tell();
+    // All that lay in its socket, by the time at which it came.
+    for second in 13..20 {
+        story.now = secs(second);
+        story.hear("eth0", &packet(9, 100));
+    }
+    assert_eq!(story.tell(), [""; 0]);
+    story.router.handle_timeout(secs(20));
+    story.drain();
+    story.until(secs(21));
+    // The other one is still there.
+    story.hear("eth0", &packet(9, 100));
+    assert_eq!(
+        story.tell(),
+        [
+            "19s vr Stalled",
+            "19s vr sends 150",
+            "21s vr sends 150",
+            "21s vr announces 10.0.0.100",
+            "21s vr LowerPriorityHeard",
+            "21s vr announces 10.0.0.100",
+            "21s vr sends 150",
+        ]
+    );
+    // A better one wins at once.
+    story.now = secs(25);
+    story.hear("eth0", &packet(9, 200));
+    assert_eq!(story.state("vr"), State::Backup);
+}
+
+#[test]
 fn a_master_that_slept_can_be_told_to_yield() {
     let mut ours = config("eth0", 150);
     ours.preempt = Preempt::Never;

@@ -104,8 +104,11 @@ fn a_master_that_stood_still_says_so_and_announces_again() {
     let child = first.vrrp_process();
     kill(child, Signal::SIGSTOP).unwrap();
     second.wait_for(Master);
-    let before = second.wait_for(Master).counters.announced;
-    assert!(before >= 5);
+    // What the other one sends meanwhile is heard all at once.
+    second.wait("many advertisements", |it| {
+        it.instance("VI")
+            .is_some_and(|it| it.counters.sent >= 20 && it.counters.announced >= 5)
+    });
     kill(child, Signal::SIGCONT).unwrap();
     second.wait_for(Backup);
     let master = first.wait_for(Master);
@@ -119,6 +122,20 @@ fn a_master_that_stood_still_says_so_and_announces_again() {
             .is_some_and(|it| it.counters.announced >= 10)
     });
     assert!(lan.has(1, "10.0.0.100") && !lan.has(2, "10.0.0.100"));
+    // It answers the other one once, not each of its advertisements.
+    assert!(first.wait_for(Master).counters.announced <= 20);
+    assert!(first.count("forcing new election") <= 1, "{}", first.log());
+    assert_eq!(first.count("acts as master, too"), 0, "{}", first.log());
+}
+
+#[test]
+fn a_child_without_a_parent_gives_everything_back() {
+    let Some(lan) = Lan::<2>::new() else { return };
+    let (mut first, second) = pair(&lan, FAST);
+    first.lvsd.signal(Signal::SIGKILL);
+    first.lvsd.wait(crate::router::LIMIT);
+    assert_eq!(second.wait_for(Master).reason, "10.0.0.1 resigned");
+    second.wait("the address to be gone", |_| !lan.has(1, "10.0.0.100"));
 }
 
 #[test]

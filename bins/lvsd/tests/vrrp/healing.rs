@@ -49,6 +49,56 @@ fn an_interface_may_go_and_come_back() {
 }
 
 #[test]
+fn an_interface_with_another_name_keeps_no_address() {
+    let Some(lan) = Lan::<2>::new() else { return };
+    let routes =
+        format!("{FAST}\n  virtual_routes {{\n    10.9.0.0/24 via 10.0.0.3 dev eth0\n  }}");
+    let first = Router::start(lan.host(1), &instance(150, &routes));
+    first.wait_for(Master);
+    let second = Router::start(lan.host(2), &instance(100, FAST));
+    second.wait_for(Backup);
+    let host = lan.host(1);
+    // Without being set down: the kernel leaves all that is on it.
+    host.ip("link set eth0 name other");
+    assert_eq!(first.wait_for(Fault).reason, "interface eth0 down");
+    second.wait_for(Master);
+    first.wait("the address to be gone", |_| !lan.has(1, "10.0.0.100"));
+    assert_eq!(host.ip("route show 10.9.0.0/24"), "");
+    host.ip("link set other name eth0");
+    first.wait_for(Master);
+    second.wait_for(Backup);
+    assert!(lan.has(1, "10.0.0.100") && !lan.has(2, "10.0.0.100"));
+}
+
+#[test]
+fn a_link_of_one_way_is_reported_and_its_end_announced() {
+    let Some(lan) = Lan::<2>::new() else { return };
+    let first = Router::start(lan.host(1), &instance(150, FAST));
+    first.wait_for(Master);
+    let second = Router::start(lan.host(2), &instance(100, FAST));
+    second.wait_for(Backup);
+    lan.deafen(2, "");
+    second.wait_for(Master);
+    let why = "it does not seem to hear us";
+    first.wait_for_line(&format!("(VI) 10.0.0.2 acts as master, too: {why}"));
+    let other = first.wait_for(Master).second_master.unwrap();
+    assert_eq!(other.suspicion.as_deref(), Some(why));
+    assert_eq!(other.address.to_string(), "10.0.0.2");
+    lan.hear_again(2);
+    second.wait_for(Backup);
+    first.wait_for_line("(VI) 10.0.0.2 does not act as master any more");
+    assert_eq!(first.wait_for(Master).counters.became_master, 1);
+    // The other direction alone does no harm.
+    lan.deafen(1, "");
+    let sent = first.wait_for(Master).counters.sent;
+    first.wait("more advertisements", |it| {
+        it.instance("VI")
+            .is_some_and(|it| it.counters.sent > sent + 10)
+    });
+    assert_eq!(second.wait_for(Backup).counters.became_master, 1);
+}
+
+#[test]
 fn routes_and_rules_follow_the_master_and_are_put_back() {
     let Some(lan) = Lan::<1>::new() else { return };
     let text = format!(

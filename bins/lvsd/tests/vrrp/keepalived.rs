@@ -3,15 +3,17 @@
 use director::status::VrrpState::{Backup, Master};
 
 use crate::lan::Lan;
-use crate::router::{Keepalived, Router};
+use crate::router::{Keepalived, Router, Story, together};
 
 /// A way to speak: what goes into the instance, and the addresses.
 struct Speech {
+    name: &'static str,
     extra: &'static str,
     address: &'static str,
     unicast: bool,
 }
 
+const V2: &str = "advert_int 1";
 const PASS: &str = "authentication {\n auth_type PASS\n auth_pass s3cret\n }";
 const AH: &str = "authentication {\n auth_type AH\n auth_pass s3cret\n }";
 const V3: &str = "version 3\n advert_int 0.2";
@@ -87,94 +89,64 @@ impl Speech {
         assert!(reason.starts_with("no advert of "), "{reason}");
         Some(())
     }
+}
 
-    fn both_ways(&self) {
-        std::thread::scope(|scope| {
-            scope.spawn(|| self.as_master());
-            scope.spawn(|| self.as_backup());
-        });
+/// Both ways round.
+fn both_ways(speeches: &[Speech]) {
+    together(speeches.iter().flat_map(|speech| -> [Story<'_>; 2] {
+        [
+            (
+                speech.name,
+                Box::new(|| {
+                    speech.as_master();
+                }),
+            ),
+            (
+                speech.name,
+                Box::new(|| {
+                    speech.as_backup();
+                }),
+            ),
+        ]
+    }));
+}
+
+const fn multicast(name: &'static str, extra: &'static str, address: &'static str) -> Speech {
+    Speech {
+        name,
+        extra,
+        address,
+        unicast: false,
+    }
+}
+
+const fn unicast(name: &'static str, extra: &'static str, address: &'static str) -> Speech {
+    Speech {
+        unicast: true,
+        ..multicast(name, extra, address)
     }
 }
 
 const V4: &str = "10.0.0.100/24";
 
 #[test]
-fn version_2_multicast() {
-    let extra = "advert_int 1";
-    Speech {
-        extra,
-        address: V4,
-        unicast: false,
-    }
-    .both_ways();
+fn version_2() {
+    both_ways(&[
+        multicast("multicast", V2, V4),
+        multicast("multicast, password", PASS, V4),
+        multicast("multicast, authentication header", AH, V4),
+        unicast("unicast", V2, V4),
+        unicast("unicast, password", PASS, V4),
+        unicast("unicast, authentication header", AH, V4),
+    ]);
 }
 
 #[test]
-fn version_2_multicast_with_a_password() {
-    Speech {
-        extra: PASS,
-        address: V4,
-        unicast: false,
-    }
-    .both_ways();
-}
-
-#[test]
-fn version_2_multicast_with_an_authentication_header() {
-    Speech {
-        extra: AH,
-        address: V4,
-        unicast: false,
-    }
-    .both_ways();
-}
-
-#[test]
-fn version_2_unicast_with_a_password() {
-    Speech {
-        extra: PASS,
-        address: V4,
-        unicast: true,
-    }
-    .both_ways();
-}
-
-#[test]
-fn version_3_multicast() {
-    Speech {
-        extra: V3,
-        address: V4,
-        unicast: false,
-    }
-    .both_ways();
-}
-
-#[test]
-fn version_3_unicast() {
-    Speech {
-        extra: V3,
-        address: V4,
-        unicast: true,
-    }
-    .both_ways();
-}
-
-#[test]
-fn version_3_multicast_over_ipv6() {
-    Speech {
-        extra: V3,
-        address: "fe80::99/64",
-        unicast: false,
-    }
-    .both_ways();
-}
-
-#[test]
-fn version_3_unicast_over_ipv6() {
-    Speech {
-        extra: V3,
-        address: "fd00::99/64",
-        unicast: true,
-    }
-    .both_ways();
+fn version_3() {
+    both_ways(&[
+        multicast("multicast", V3, V4),
+        unicast("unicast", V3, V4),
+        multicast("multicast over IPv6", V3, "fe80::99/64"),
+        unicast("unicast over IPv6", V3, "fd00::99/64"),
+    ]);
 }

@@ -46,4 +46,19 @@ impl<const N: usize> Lan<N> {
         let host = self.host(number);
         !host.ip(&format!("-o addr show to {address}")).is_empty()
     }
+
+    /// Has a host lose advertisements that come to it: all, or those that a match of nft names.
+    pub(crate) fn deafen(&self, number: usize, which: &str) {
+        let host = self.host(number);
+        let chain = "add chain ip deaf input { type filter hook input priority raw ; }";
+        let rule = format!("add rule ip deaf input ip protocol 112 {which} drop");
+        for command in ["add table ip deaf", chain, &rule] {
+            host.command("nft", command);
+        }
+    }
+
+    /// Ends what [`deafen`](Self::deafen) began.
+    pub(crate) fn hear_again(&self, number: usize) {
+        self.host(number).command("nft", "delete table ip deaf");
+    }
 }

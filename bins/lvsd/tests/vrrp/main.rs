@@ -1,14 +1,17 @@
 //! Virtual routers as a user runs them: `lvsd` processes on hosts of their own, which are network
-//! namespaces joined by a bridge, against each other and against keepalived.
+//! namespaces joined by a bridge, against each other, against keepalived and against FRR.
 
 mod lan;
 mod router;
 
 mod electing;
 mod failing;
+mod frr;
 mod healing;
 mod holding;
+mod hostile;
 mod keepalived;
+mod mixed;
 mod namespace;
 mod notifying;
 mod reloading;

@@ -25,6 +25,20 @@ pub(crate) fn instance(priority: u8, extra: &str) -> String {
 /// What makes an instance fast.
 pub(crate) const FAST: &str = "version 3\n  advert_int 0.1";
 
+/// A part of a test, with a name.
+pub(crate) type Story<'a> = (&'a str, Box<dyn FnOnce() + Send + 'a>);
+
+/// Tells stories at the same time: they wait most of theirs.
+pub(crate) fn together<'a>(stories: impl IntoIterator<Item = Story<'a>>) {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    std::thread::scope(|scope| {
+        for (name, story) in stories {
+            let thread = std::thread::Builder::new().name(format!("{test} ({name})"));
+            thread.spawn_scoped(scope, story).expect("a thread");
+        }
+    });
+}
+
 /// `lvsd` with its folder.
 pub(crate) struct Router {
     // Before the folder, so that it ends first.

@@ -13,6 +13,8 @@ pub struct VrrpStatus {
     pub instances: Vec<VrrpInstanceStatus>,
     /// The sync groups in the order of the configuration.
     pub groups: Vec<VrrpGroupStatus>,
+    /// Packets that were for no instance, by what was wrong with them; only those that occurred.
+    pub unclaimed: BTreeMap<String, u64>,
 }
 
 /// The state of an instance or group.

@@ -21,6 +21,7 @@ use vrrp_proto::{Name, Output, Record, RouterOutput, State};
 
 use super::dump::{Cleared, Dump};
 use super::mailbox::Mailbox;
+use super::narrate::{self, Narrator};
 use super::news::{News, Survey};
 use super::notify::Teller;
 use super::order::Order;
@@ -28,7 +29,7 @@ use super::seam::Notice;
 use super::track_files::TrackFiles;
 use super::track_processes::TrackProcesses;
 use super::track_scripts::{TrackScripts, Usable};
-use super::{clock, narrate, realtime, report};
+use super::{clock, realtime, report};
 use crate::ipc;
 use crate::message::{FromVrrp, ToVrrp};
 use crate::wiring;
@@ -44,6 +45,8 @@ pub(super) struct Aide {
     pub(super) config: Arc<Config>,
     /// Whom scripts and pipes hear of what happens from.
     pub(super) teller: Teller,
+    /// Writes the lines.
+    pub(super) narrator: Narrator,
     /// The scripts that are tracked.
     pub(super) scripts: TrackScripts,
     /// The files that are tracked.
@@ -129,7 +132,7 @@ impl Aide {
             }
             News::Configured => self.say(&FromVrrp::Configured).await,
             News::Step(step) => {
-                narrate::step(&step, clock::now());
+                self.narrator.step(&step, clock::now());
                 self.follow_state(&step).await;
                 if let Some(notice) = Notice::of(&step) {
                     self.teller.tell(notice);

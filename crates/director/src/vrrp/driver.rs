@@ -294,6 +294,7 @@ impl Driver {
             at,
             instances: instances.map(vrrp_proto::Instance::status).collect(),
             groups: groups.map(|(name, state)| (name.clone(), state)).collect(),
+            unclaimed: *self.router.unclaimed_packets(),
         }
     }
 

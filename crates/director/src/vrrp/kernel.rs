@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use netif::sysctl::{Knob, Sysctl, Sysctls};
 use netif::{
-    Event, FrameSocket, Link, LinkName, Monitor, NetifError, PROTOCOL_KEEPALIVED, Route,
+    Event, FrameSocket, Link, LinkIndex, LinkName, Monitor, NetifError, PROTOCOL_KEEPALIVED, Route,
     RouteFilter, Rtnetlink, Snapshot, Watch,
 };
 use vrrp_proto::wire::garp::Announcement;
@@ -37,6 +37,8 @@ pub(super) struct Kernel {
     held: BTreeMap<Name, Held>,
     /// What is set for the process.
     fixed: Held,
+    /// Where interfaces of these names were when something was set on them.
+    places: BTreeMap<Name, LinkIndex>,
 }
 
 /// What is in the kernel because of us.
@@ -76,6 +78,7 @@ impl Kernel {
             waiting: Vec::new(),
             held: BTreeMap::new(),
             fixed: Held::default(),
+            places: BTreeMap::new(),
         })
     }
 
@@ -191,6 +194,7 @@ impl Kernel {
                 return;
             }
         };
+        self.places.insert(interface.clone(), link.index);
         let list: Vec<_> = wished.iter().map(|(_, it)| it.address.clone()).collect();
         let results = self.rtnetlink.ensure_addresses(link.index, &list);
         let held = self.held.entry(instance.clone()).or_default();
@@ -216,14 +220,13 @@ impl Kernel {
     fn ensure_routes(&mut self, held: &mut Held, holding: &Holding) -> Vec<String> {
         let mut problems = Vec::new();
         for wished in &holding.routes {
-            let result = self.resolve(wished).and_then(|route| {
-                let done = self.rtnetlink.ensure_route(&route, wished.placement);
-                done.map_err(|error| error.to_string())
-            });
+            let resolved = self.resolve(wished);
+            let result =
+                resolved.and_then(|route| self.rtnetlink.ensure_route(&route, wished.placement));
             match result {
                 Ok(_) if held.routes.contains(wished) => {}
                 Ok(_) => held.routes.push(wished.clone()),
-                Err(error) => problems.push(error),
+                Err(error) => problems.push(error.to_string()),
             }
         }
         for wished in &holding.rules {
@@ -290,16 +293,24 @@ impl Kernel {
         }
         for it in std::mem::take(&mut held.routes).iter().rev() {
             // By an interface that is gone, it is gone too.
-            if let Ok(route) = self.resolve(it) {
+            if let Ok(route) = self.resolve_held(it) {
                 problems.extend(text(self.rtnetlink.ensure_no_route(&route)));
             }
         }
         problems
     }
 
+    fn set_address(&mut self, wished: &HeldAddress) -> Result<(), String> {
+        let done = self.find(&wished.interface).and_then(|link| {
+            self.places.insert(wished.interface.clone(), link.index);
+            self.rtnetlink.ensure_address(link.index, &wished.address)
+        });
+        done.map(|_| ()).map_err(|error| error.to_string())
+    }
+
     fn remove_address(&mut self, held: &HeldAddress) -> Option<String> {
-        let link = self.find(&held.interface).ok()?;
-        text(self.rtnetlink.ensure_no_address(link.index, &held.address))
+        let link = self.find_held(&held.interface).ok()?;
+        text(self.rtnetlink.ensure_no_address(link, &held.address))
     }
 
     /// Makes what is held for an instance be as its plan has it now: other prefix, label or routes.
@@ -324,11 +335,7 @@ impl Kernel {
             if !old.address.same_as(&wished.address) {
                 problems.extend(self.remove_address(&old));
             }
-            let link = self.find(&wished.interface).map_err(|it| it.to_string());
-            let done = link.and_then(|link| {
-                let done = self.rtnetlink.ensure_address(link.index, &wished.address);
-                done.map_err(|error| error.to_string())
-            });
+            let done = self.set_address(wished);
             anew = true;
             problems.extend(done.err());
             held.addresses.retain(|it| *it != old);
@@ -351,7 +358,7 @@ impl Kernel {
             .cloned()
             .collect();
         for it in gone {
-            if let Ok(route) = self.resolve(&it) {
+            if let Ok(route) = self.resolve_held(&it) {
                 problems.extend(text(self.rtnetlink.ensure_no_route(&route)));
             }
             held.routes.retain(|other| *other != it);
@@ -371,11 +378,7 @@ impl Kernel {
             }
         }
         for wished in &holding.addresses {
-            let link = self.find(&wished.interface).map_err(|it| it.to_string());
-            let done = link.and_then(|link| {
-                let done = self.rtnetlink.ensure_address(link.index, &wished.address);
-                done.map_err(|error| error.to_string())
-            });
+            let done = self.set_address(wished);
             match done {
                 Ok(_) => held.add(wished),
                 Err(error) => problems.push(error),
@@ -428,11 +431,7 @@ impl Kernel {
             if !it.is_tracked || !is_missing(self.monitor.snapshot(), &it, false) {
                 continue;
             }
-            let link = self.find(&it.interface).map_err(|error| error.to_string());
-            let done = link.and_then(|link| {
-                let done = self.rtnetlink.ensure_address(link.index, &it.address);
-                done.map_err(|error| error.to_string())
-            });
+            let done = self.set_address(&it);
             losses.push(Loss::Other {
                 what: format!("address {} of {}", it.address, it.interface),
                 failure: done.err(),
@@ -525,13 +524,34 @@ impl Kernel {
         }
     }
 
+    /// Where something of ours is: it stays on an interface that gets another name.
+    fn find_held(&mut self, name: &Name) -> Result<LinkIndex, NetifError> {
+        let place = self.places.get(name).copied();
+        match place.filter(|place| self.monitor.snapshot().link(*place).is_some()) {
+            Some(place) => Ok(place),
+            None => Ok(self.find(name)?.index),
+        }
+    }
+
     /// The route with the numbers of its interfaces.
-    fn resolve(&mut self, held: &HeldRoute) -> Result<Route, String> {
+    fn resolve(&mut self, held: &HeldRoute) -> Result<Route, NetifError> {
         let mut route = held.route.clone();
         for (hop, interface) in route.hops.iter_mut().zip(&held.interfaces) {
             if let Some(name) = interface {
-                let link = self.find(name).map_err(|error| error.to_string())?;
-                hop.link = Some(link.index);
+                let link = self.find(name)?.index;
+                self.places.insert(name.clone(), link);
+                hop.link = Some(link);
+            }
+        }
+        Ok(route)
+    }
+
+    /// The same for a route that has been set.
+    fn resolve_held(&mut self, held: &HeldRoute) -> Result<Route, NetifError> {
+        let mut route = held.route.clone();
+        for (hop, interface) in route.hops.iter_mut().zip(&held.interfaces) {
+            if let Some(name) = interface {
+                hop.link = Some(self.find_held(name)?);
             }
         }
         Ok(route)

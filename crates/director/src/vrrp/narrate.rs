@@ -1,34 +1,116 @@
 //! Log lines of the virtual routers: keepalived's where it has one, with the reason in brackets.
 
+use std::collections::HashMap;
+use std::mem::{Discriminant, discriminant};
+use std::time::Duration;
+
 use tracing::{debug, info, warn};
 use vrrp_proto::instance::Heard;
 use vrrp_proto::{Event, Name, Output, Reason, RouterOutput, State, Time, Transition};
 
 use super::news::Did;
 
-/// Logs a step of the machine; `now` is what the ends of delays are counted from.
-pub(super) fn step(step: &RouterOutput, now: Time) {
-    match step {
-        RouterOutput::Instance { instance, output } => match output {
-            Output::StateChanged(transition) => state(instance, transition),
-            Output::Event(happened) => event(instance, happened, now),
-            _ => {}
-        },
-        RouterOutput::GroupSyncing { group, to, .. } => {
-            info!("VRRP_Group({group}) Syncing instances to {to} state");
-        }
-        RouterOutput::GroupChanged { .. } => {}
-        RouterOutput::Unclaimed {
-            interface,
-            source,
-            vrid,
-            reason,
-        } => {
-            let source = source.map_or("an unknown sender".to_owned(), |it| it.to_string());
-            let vrid = vrid.map_or(String::new(), |vrid| format!(" with VRID {vrid}"));
-            debug!("Packet of {source} on {interface}{vrid} is for no instance ({reason})");
+/// How many lines of one kind an instance has in a [`WINDOW`] because of what others send.
+const MOST: u32 = 5;
+
+/// See [`MOST`].
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Writes the lines. What strangers send must not fill a disk, so it holds some of them back.
+#[derive(Debug, Default)]
+pub(super) struct Narrator {
+    limits: HashMap<(Name, Discriminant<Event>), Limit>,
+}
+
+/// The lines of one kind.
+#[derive(Debug)]
+struct Limit {
+    since: Time,
+    written: u32,
+    held_back: u64,
+}
+
+impl Narrator {
+    /// Logs a step of the machine; `now` is what the ends of delays are counted from.
+    pub(super) fn step(&mut self, step: &RouterOutput, now: Time) {
+        match step {
+            RouterOutput::Instance { instance, output } => match output {
+                Output::StateChanged(transition) => state(instance, transition),
+                Output::Event(happened) if self.lets_pass(instance, happened, now) => {
+                    event(instance, happened, now);
+                }
+                _ => {}
+            },
+            RouterOutput::GroupSyncing { group, to, .. } => {
+                info!("VRRP_Group({group}) Syncing instances to {to} state");
+            }
+            RouterOutput::GroupChanged { .. } => {}
+            RouterOutput::Unclaimed {
+                interface,
+                source,
+                vrid,
+                reason,
+            } => {
+                let source = source.map_or("an unknown sender".to_owned(), |it| it.to_string());
+                let vrid = vrid.map_or(String::new(), |vrid| format!(" with VRID {vrid}"));
+                debug!("Packet of {source} on {interface}{vrid} is for no instance ({reason})");
+            }
         }
     }
+
+    /// Whether an event is written now; one that tells of what was held back says so first.
+    fn lets_pass(&mut self, instance: &Name, event: &Event, now: Time) -> bool {
+        if !is_caused_by_others(event) {
+            return true;
+        }
+        let kind = (instance.clone(), discriminant(event));
+        let limit = self.limits.entry(kind).or_insert(Limit {
+            since: now,
+            written: 0,
+            held_back: 0,
+        });
+        let held_back = limit.occur(now);
+        if let Some(count @ 1..) = held_back {
+            info!("({instance}) {count} more lines like the following were held back");
+        }
+        held_back.is_some()
+    }
+}
+
+impl Limit {
+    /// Counts one occurrence; if it is to be written, how many before it were not.
+    fn occur(&mut self, now: Time) -> Option<u64> {
+        if now.since(self.since) >= WINDOW {
+            self.since = now;
+            self.written = 0;
+        }
+        if self.written >= MOST {
+            self.held_back += 1;
+            return None;
+        }
+        self.written += 1;
+        Some(std::mem::take(&mut self.held_back))
+    }
+}
+
+/// Whether every packet of somebody else can be the cause of such an event. The machine itself
+/// limits those of packets that it rejects.
+const fn is_caused_by_others(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::MasterChanged { .. }
+            | Event::IntervalLearnt { .. }
+            | Event::IntervalRestored { .. }
+            | Event::LowerPriorityDiscarded { .. }
+            | Event::LowerPriorityHeard { .. }
+            | Event::GoodbyeHeard { .. }
+            | Event::ResignationHeard { .. }
+            | Event::PreemptDelayStarted { .. }
+            | Event::PreemptDelayStopped
+            | Event::ChecksumDiffers { .. }
+            | Event::SecondMaster { .. }
+            | Event::SecondMasterGone { .. }
+    )
 }
 
 /// Logs detail.
@@ -184,5 +266,39 @@ fn event(instance: &Name, event: &Event, now: Time) {
             );
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_lines_of_a_kind_in_a_minute_and_the_next_one_tells_of_the_others() {
+        let mut narrator = Narrator::default();
+        let (one, two): (Name, Name) = ("VI".into(), "VJ".into());
+        let event = Event::PreemptDelayStopped;
+        let mut passed = |name: &Name, event: &Event, at: u64| {
+            narrator.lets_pass(name, event, Time::from_secs(at))
+        };
+        let count = (0..1000).filter(|_| passed(&one, &event, 7)).count();
+        assert_eq!(count, 5);
+        assert!(passed(&two, &event, 7));
+        assert!(passed(
+            &one,
+            &Event::AddressesMissing { addresses: vec![] },
+            7
+        ));
+        assert!(!passed(&one, &event, 66));
+        assert!(passed(&one, &event, 67));
+        let mut limit = Limit {
+            since: Time::from_secs(5),
+            written: MOST,
+            held_back: 0,
+        };
+        assert_eq!(limit.occur(Time::from_secs(6)), None);
+        assert_eq!(limit.occur(Time::from_secs(7)), None);
+        assert_eq!(limit.occur(Time::from_secs(65)), Some(2));
+        assert_eq!(limit.occur(Time::from_secs(65)), Some(0));
     }
 }

@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use vrrp_proto::{Name, Record, RouterOutput, State, Status, Time};
+use vrrp_proto::{Name, Record, Rejections, RouterOutput, State, Status, Time};
 
 use super::dump::Dump;
 
@@ -51,6 +51,8 @@ pub(super) struct Survey {
     pub(super) instances: Vec<Status>,
     /// The groups.
     pub(super) groups: Vec<(Name, State)>,
+    /// Packets that were for no instance.
+    pub(super) unclaimed: Rejections,
 }
 
 /// The way to the other thread. Never waits.

@@ -1,10 +1,11 @@
 //! From the machine's status to what the director says about it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use kconf_parser::config::Vrrp;
 use vrrp_proto::instance::Heard;
-use vrrp_proto::{State, Statistics, Status, Time, Version};
+use vrrp_proto::{Rejections, State, Statistics, Status, Time, Version};
 
 use super::news::Survey;
 use crate::status::{
@@ -23,6 +24,7 @@ pub(super) fn status(survey: &Survey, config: &Vrrp, now: SystemTime) -> VrrpSta
     VrrpStatus {
         instances: instances.collect(),
         groups: groups.collect(),
+        unclaimed: rejected(&survey.unclaimed),
     }
 }
 
@@ -96,7 +98,6 @@ const fn router(heard: Heard) -> VrrpRouter {
 }
 
 fn counters(from: &Statistics) -> VrrpCounters {
-    let rejected = from.rejected.iter().filter(|(_, count)| *count > 0);
     VrrpCounters {
         received: from.received,
         sent: from.sent,
@@ -107,8 +108,12 @@ fn counters(from: &Statistics) -> VrrpCounters {
         announced: from.announced,
         stalls: from.stalls,
         send_failures: from.send_failures,
-        rejected: rejected
-            .map(|(reason, count)| (reason.to_string(), count))
-            .collect(),
+        rejected: rejected(&from.rejected),
     }
+}
+
+fn rejected(from: &Rejections) -> BTreeMap<String, u64> {
+    let some = from.iter().filter(|(_, count)| *count > 0);
+    some.map(|(reason, count)| (reason.to_string(), count))
+        .collect()
 }

@@ -63,6 +63,9 @@ impl Instance {
         };
         match election::contest((self.effective, source), (priority, address)) {
             Contest::TheyWin => self.yield_to(now, advertisement, heard),
+            // It came while this instance stood still. The overdue advertisement is the answer, and
+            // what is heard after it counts.
+            Contest::WeWin if self.stands_still(now) => {}
             Contest::WeWin => self.lower_heard(now, advertisement, heard),
             Contest::Same => {
                 if self.limits.same_address.occur(now).is_some() {
@@ -129,6 +132,12 @@ impl Instance {
         if self.config.answer_lower {
             self.advertise_again();
         }
+    }
+
+    /// Whether the own advertisement has been due for so long that others may have noticed.
+    fn stands_still(&self, now: Time) -> bool {
+        let tolerance = election::tolerance(self.own_interval());
+        matches!(&self.phase, Phase::Master(it) if now.since(it.advert_at) > tolerance)
     }
 
     /// Whether an interval has passed since the addresses were announced over another Master.

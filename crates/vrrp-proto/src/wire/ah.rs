@@ -3,8 +3,10 @@
 //!
 //! The digest is taken over the IPv4 header with type of service, flags, fragment offset and
 //! checksum as zero, over this header with the digest as zero, and over the VRRP packet. The RFC
-//! takes the TTL as zero, too; keepalived takes it as it is (seen in captures of 2.2.7). We send as
-//! keepalived and accept both.
+//! takes the TTL as zero, too; keepalived takes it as it is in multicast, and as the RFC does in
+//! unicast (seen in captures of 2.2.7). We send as keepalived and accept both.
+
+use std::net::Ipv4Addr;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
@@ -102,7 +104,11 @@ enum Ttl {
 /// Computes and sets the digest of a whole IPv4 packet whose header is `header_len` long. A packet
 /// that is too short stays as it is.
 pub fn sign(packet: &mut [u8], header_len: usize, key: &[u8; 8]) {
-    if let Some(mac) = mac(packet, header_len, key, Ttl::AsItIs) {
+    let ttl = match Ipv4Addr::from(field::<4>(packet, 16)).is_multicast() {
+        true => Ttl::AsItIs,
+        false => Ttl::Zero,
+    };
+    if let Some(mac) = mac(packet, header_len, key, ttl) {
         let digest: [u8; ICV_LEN] = field(&mac.finalize().into_bytes(), 0);
         set_field(packet, header_len + offset::ICV, digest);
     }
@@ -147,6 +153,12 @@ mod tests {
         \x70\x04\x00\x00\x0a\x09\x09\x01\x00\x00\x00\x01\
         \x09\xb9\x07\x46\xa2\xac\x4f\xb8\x45\x16\xa5\x2c\
         \x21\x03\x64\x01\x02\x01\x65\xd2\x0a\x09\x09\x1f\x00\x00\x00\x00\x00\x00\x00\x00";
+    // The same in unicast.
+    const UNICAST: [u8; 64] = *b"\
+        \x45\xc0\x00\x40\x00\x01\x00\x00\xff\x33\xa6\xc7\x0a\x00\x00\x01\x0a\x00\x00\x02\
+        \x70\x04\x00\x00\x0a\x00\x00\x01\x00\x00\x00\x01\
+        \xa3\xbd\xe6\x30\x96\xfd\x93\xce\x5f\xf5\xf7\x1b\
+        \x21\x33\x96\x01\x02\x01\x3c\x66\x0a\x00\x00\x64\x00\x00\x00\x00\x00\x00\x00\x00";
     const KEY: [u8; 8] = *b"s3cret\0\0";
 
     #[test]
@@ -159,15 +171,15 @@ mod tests {
 
     #[test]
     fn construct_and_sign_as_keepalived() {
-        let mut packet = PACKET;
-        packet[20..44].fill(0xa5);
-        let repr = Repr {
-            spi: 0x0a09_0901,
-            sequence: 1,
-        };
-        repr.emit(&mut packet[20..]);
-        sign(&mut packet, 20, &KEY);
-        assert_eq!(packet, PACKET);
+        for (captured, spi) in [(PACKET, 0x0a09_0901), (UNICAST, 0x0a00_0001)] {
+            let mut packet = captured;
+            packet[20..44].fill(0xa5);
+            let repr = Repr { spi, sequence: 1 };
+            repr.emit(&mut packet[20..]);
+            sign(&mut packet, 20, &KEY);
+            assert_eq!(packet, captured);
+            assert!(verify(&packet, 20, &KEY));
+        }
     }
 
     #[test]
@@ -188,6 +200,7 @@ mod tests {
         packet[8] = 0; // what the digest of the RFC sees
         sign(&mut packet, 20, &KEY);
         packet[8] = 255;
+        assert_ne!(packet, PACKET);
         assert!(verify(&packet, 20, &KEY));
     }
 
