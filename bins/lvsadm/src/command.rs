@@ -72,7 +72,7 @@ pub(crate) struct Dialect {
 }
 
 /// Reads a command line without its name. `program` is that name, for messages.
-pub(crate) fn parse(arguments: &[Vec<u8>], program: &[u8], dialect: Dialect) -> Outcome<Task> {
+pub(crate) fn parse(arguments: &[&[u8]], program: &[u8], dialect: Dialect) -> Outcome<Task> {
     let mut options = Options::new(dialect);
     if arguments.is_empty() {
         return task(Verb::List, &options, &[]);
@@ -108,32 +108,26 @@ pub(crate) fn parse(arguments: &[Vec<u8>], program: &[u8], dialect: Dialect) -> 
             .map_err(|failure| failure.at(position))?;
     }
 
-    // Stray words are borrowed from the arguments, so each is one of them.
-    let place = |word: &Vec<u8>| {
-        let found = arguments.iter().position(|one| std::ptr::eq(one, word));
-        found.unwrap_or_default()
-    };
     let mut stray = words.stray.as_slice();
     let mut timeouts = [0; 3];
     if verb == Verb::Set {
         let Some((three, rest)) = stray.split_at_checked(3) else {
             return Err(Failure::usage("--set option requires 3 timeout values"));
         };
-        for (seconds, text) in timeouts.iter_mut().zip(three) {
-            *seconds =
-                timeout(text, 0, LONGEST_TIMEOUT).map_err(|failure| failure.at(place(text)))?;
+        for (seconds, (place, text)) in timeouts.iter_mut().zip(three) {
+            *seconds = timeout(text, 0, LONGEST_TIMEOUT).map_err(|failure| failure.at(*place))?;
         }
         stray = rest;
     }
-    if let Some(word) = stray.first() {
+    if let Some((place, word)) = stray.first() {
         let message = [b"unexpected argument ".as_slice(), word].concat();
-        return Err(Failure::usage(message).at(place(word)));
+        return Err(Failure::usage(message).at(*place));
     }
     task(verb, &options, &timeouts)
 }
 
 /// Checks the options against the command and makes a task of both.
-fn task(verb: Verb, options: &Options, timeouts: &[u64]) -> Outcome<Task> {
+fn task(verb: Verb, options: &Options<'_>, timeouts: &[u64]) -> Outcome<Task> {
     let flags =
         scheduler_flags(options).map_err(|failure| failure.at(options.place(Key::SchedFlags)))?;
     check_combination(verb, options)?;
@@ -201,9 +195,9 @@ const SCHEDULER_FLAGS: [(&str, &str, ServiceFlags); 7] = [
     ("flag-3", "", ServiceFlags::SCHED_3),
 ];
 
-fn scheduler_flags(options: &Options) -> Outcome<ServiceFlags> {
+fn scheduler_flags(options: &Options<'_>) -> Outcome<ServiceFlags> {
     let mut flags = ServiceFlags::NONE;
-    let Some(list) = &options.scheduler_flags else {
+    let Some(list) = options.scheduler_flags else {
         return Ok(flags);
     };
     for name in list
@@ -216,7 +210,7 @@ fn scheduler_flags(options: &Options) -> Outcome<ServiceFlags> {
         let Some((_, scheduler, flag)) = known else {
             return Err(Failure::usage(quoted("invalid scheduler flag", name, "")));
         };
-        let given = options.scheduler.as_deref().unwrap_or_default();
+        let given = options.scheduler.unwrap_or_default();
         if !scheduler.is_empty() && scheduler.as_bytes() != given {
             return Err(Failure::usage(quoted(
                 "incompatible scheduler flag",
@@ -239,7 +233,10 @@ const CONFLICTS: [(Key, Key); 6] = [
     (Key::Daemon, Key::Timeout),
 ];
 
-fn check_combination(verb: Verb, options: &Options) -> Outcome<()> {
+fn check_combination(verb: Verb, options: &Options<'_>) -> Outcome<()> {
+    if verb != Verb::List && verb.takes(options.given) {
+        return Ok(());
+    }
     let command = verb.name();
     for (key, name) in KEYS {
         let message = match (verb.rule(key), options.has(key)) {
@@ -269,7 +266,7 @@ fn check_combination(verb: Verb, options: &Options) -> Outcome<()> {
     Ok(())
 }
 
-fn listing(options: &Options) -> Outcome<Listing> {
+fn listing(options: &Options<'_>) -> Outcome<Listing> {
     let has = |key| options.has(key);
     let counters = has(Key::Stats) || has(Key::Rate) || has(Key::Thresholds);
     if (has(Key::Connection) && counters)
@@ -319,10 +316,10 @@ fn set_timeouts(timeouts: &[u64]) -> Command {
     })
 }
 
-fn daemon(options: &Options) -> Outcome<SyncDaemon> {
+fn daemon(options: &Options<'_>) -> Outcome<SyncDaemon> {
     Ok(SyncDaemon {
         role: options.daemon_role.ok_or_else(internal)?,
-        interface: Name::lossy(&options.interface),
+        interface: Name::lossy(options.interface),
         sync_id: options.sync_id,
         max_length: options.sync_maxlen,
         group: options.group,
@@ -331,7 +328,7 @@ fn daemon(options: &Options) -> Outcome<SyncDaemon> {
     })
 }
 
-fn service(options: &Options, flags: ServiceFlags) -> Outcome<VirtualService> {
+fn service(options: &Options<'_>, flags: ServiceFlags) -> Outcome<VirtualService> {
     let key = options.service.ok_or_else(internal)?;
     let is_udp_or_mark = !matches!(
         key,
@@ -352,8 +349,8 @@ fn service(options: &Options, flags: ServiceFlags) -> Outcome<VirtualService> {
             "One-Packet Scheduling is only for UDP virtual services",
         ));
     }
-    let scheduler = options.scheduler.as_deref().filter(|name| !name.is_empty());
-    let engine = options.engine.as_deref().filter(|name| !name.is_empty());
+    let scheduler = options.scheduler.filter(|name| !name.is_empty());
+    let engine = options.engine.filter(|name| !name.is_empty());
     let one_packet = if options.has(Key::Ops) {
         ServiceFlags::ONE_PACKET
     } else {
@@ -370,14 +367,14 @@ fn service(options: &Options, flags: ServiceFlags) -> Outcome<VirtualService> {
 }
 
 /// Which server of which service, as written; without a port it has the service's.
-fn server_key(options: &Options) -> Outcome<(ServiceKey, DestinationKey)> {
+fn server_key(options: &Options<'_>) -> Outcome<(ServiceKey, DestinationKey)> {
     let service = options.service.ok_or_else(internal)?;
     let (address, port) = options.server.ok_or_else(internal)?;
     let port = port.unwrap_or_else(|| service.port());
     Ok((service, DestinationKey { address, port }))
 }
 
-fn server(options: &Options) -> Outcome<(ServiceKey, Destination)> {
+fn server(options: &Options<'_>) -> Outcome<(ServiceKey, Destination)> {
     let (service, mut key) = server_key(options)?;
     check_tunnel(options, &service, key.address)?;
     // Where packets are not translated the server must listen on the service's port, so any other
@@ -411,7 +408,7 @@ fn server(options: &Options) -> Outcome<(ServiceKey, Destination)> {
     Ok((service, destination))
 }
 
-fn check_tunnel(options: &Options, service: &ServiceKey, address: IpAddr) -> Outcome<()> {
+fn check_tunnel(options: &Options<'_>, service: &ServiceKey, address: IpAddr) -> Outcome<()> {
     let has = |key| options.has(key);
     let fail = |message: String| Err(Failure::usage(message));
     let keys = [Key::TunPort, Key::TunNocsum, Key::TunCsum, Key::TunRemcsum];

@@ -47,9 +47,9 @@ impl Verb {
         }
     }
 
-    /// What must and what may stand with it.
-    pub(crate) fn rule(self, key: Key) -> Rule {
-        let (required, allowed) = match self {
+    /// What must, and what may stand with it.
+    fn keys(self) -> (Keys, Keys) {
+        match self {
             Self::AddService | Self::EditService => (Keys::of(&[Key::Service]), FOR_SERVICE),
             Self::DeleteService => (Keys::of(&[Key::Service]), Keys::NONE),
             Self::AddServer | Self::EditServer => (NAMES_SERVER, FOR_SERVER),
@@ -62,7 +62,18 @@ impl Verb {
             Self::Flush | Self::Restore | Self::Set | Self::Help | Self::Version => {
                 (Keys::NONE, Keys::NONE)
             }
-        };
+        }
+    }
+
+    /// Whether just what must and may stand with it was given.
+    pub(crate) fn takes(self, given: Keys) -> bool {
+        let (required, allowed) = self.keys();
+        required.0 & !given.0 == 0 && given.0 & !(required.0 | allowed.0) == 0
+    }
+
+    /// What may be said of a key that stands with it or does not.
+    pub(crate) fn rule(self, key: Key) -> Rule {
+        let (required, allowed) = self.keys();
         if required.has(key) {
             Rule::Required
         } else if allowed.has(key) {
@@ -635,8 +646,23 @@ pub(crate) const FLAGS: &[Flag] = &[
 
 /// The row of a short option.
 pub(crate) fn short(letter: u8) -> Option<&'static Flag> {
-    FLAGS.iter().find(|flag| flag.short == Some(letter))
+    let row = *BY_LETTER.get(usize::from(letter))?;
+    FLAGS.get(usize::from(row))
 }
+
+/// The rows of the short options; for other letters, one that there is not. A table of many lines
+/// asks much.
+const BY_LETTER: [u8; 128] = {
+    let mut rows = [u8::MAX; 128];
+    let mut row = 0;
+    while row < FLAGS.len() {
+        if let Some(letter) = FLAGS[row].short {
+            rows[letter as usize] = row as u8;
+        }
+        row += 1;
+    }
+    rows
+};
 
 /// The row of a long option.
 pub(crate) fn long(name: &[u8]) -> Option<&'static Flag> {

@@ -4,7 +4,7 @@ use ipvs_netlink::{Command, DaemonRole, plan};
 
 use crate::command::{Dialect, parse};
 use crate::output::rules::line;
-use crate::table_file::{self, DaemonWish, Wished};
+use crate::table_file::{self, DaemonWish, Problem, Wished};
 
 /// Takes `bytes` for a file with a table: what can be read must come back when it is written. Each
 /// line is also taken as `-R` takes it.
@@ -14,20 +14,21 @@ use crate::table_file::{self, DaemonWish, Wished};
 /// If it does not come back.
 pub fn table(bytes: &[u8]) {
     for text in bytes.split(|byte| *byte == b'\n') {
-        let words: Vec<Vec<u8>> = table_file::words(text)
-            .iter()
-            .map(|(_, word)| word.to_vec())
-            .collect();
+        let words: Vec<&[u8]> = table_file::words(text).map(|(_, word)| word).collect();
         let _ = parse(&words, b"ipvsadm", Dialect::default());
     }
-    let Ok(wished) = table_file::read(bytes) else {
+    let Ok(wished) = read(bytes) else {
         return;
     };
     let text: String = commands(&wished)
         .iter()
         .map(|command| line(command) + "\n")
         .collect();
-    assert_eq!(table_file::read(text.as_bytes()), Ok(wished), "{text}");
+    assert_eq!(read(text.as_bytes()), Ok(wished), "{text}");
+}
+
+fn read(text: &[u8]) -> Result<Wished, Vec<Problem>> {
+    table_file::read(text).expect("memory can be read")
 }
 
 fn commands(wished: &Wished) -> Vec<Command> {

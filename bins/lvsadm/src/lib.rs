@@ -34,7 +34,6 @@ use std::ffi::OsString;
 use std::io::{self, BufReader, BufWriter, IsTerminal, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use command::Dialect;
 use dataplane::Wanted;
@@ -42,9 +41,9 @@ use exit::{Failure, Outcome};
 use flags::Verb;
 use run::Runner;
 
-/// Runs the program: reads its command line, does it, and says how it ended.
-pub fn main() -> ExitCode {
-    names::die_of_closed_pipes();
+/// Runs the program: reads its command line, does it, and returns its exit status.
+pub fn main() -> u8 {
+    names::open_streams();
     let mut arguments = std::env::args_os().map(OsString::into_vec);
     let program = arguments.next().unwrap_or_else(|| b"lvsadm".to_vec());
     let status = match run(&program, arguments.collect()) {
@@ -54,7 +53,8 @@ pub fn main() -> ExitCode {
             failure.status
         }
     };
-    ExitCode::from(status)
+    let _ = io::stdout().flush();
+    status
 }
 
 /// What we are, by the name that we were called by.
@@ -124,9 +124,10 @@ fn run(program: &[u8], arguments: Vec<Vec<u8>>) -> Outcome<u8> {
     // Standard input by itself holds less at a time than a batch of commands.
     let mut input = BufReader::with_capacity(256 * 1024, io::stdin().lock());
     if skip_comments {
-        runner.run(&[b"-C".to_vec()], &mut input);
+        runner.run(&[b"-C"], &mut input);
     }
-    let status = runner.run(&arguments, &mut input);
+    let words: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+    let status = runner.run(&words, &mut input);
     let _ = runner.out.flush();
     Ok(status)
 }

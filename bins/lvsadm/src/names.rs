@@ -4,7 +4,9 @@
 //! way round, and knows no services.
 
 use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::IntoRawFd;
 
 use ipvs_netlink::Protocol;
 use socket2::SockAddr;
@@ -95,11 +97,25 @@ fn c_name(protocol: Protocol) -> &'static CStr {
     }
 }
 
-/// A closed pipe shall end the program, as it ends others.
+/// Opens `/dev/null` for each of the three standard streams that is closed: what is opened next must
+/// not be taken for one.
 #[allow(unsafe_code)]
-pub(crate) fn die_of_closed_pipes() {
-    // SAFETY: sets a disposition before there are threads; no handler is involved.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+pub(crate) fn open_streams() {
+    let mut streams = [0, 1, 2].map(|fd| libc::pollfd {
+        fd,
+        events: 0,
+        revents: 0,
+    });
+    // SAFETY: there are as many entries as is said, and they outlive the call.
+    unsafe { libc::poll(streams.as_mut_ptr(), 3, 0) };
+    for _ in streams
+        .iter()
+        .filter(|stream| stream.revents & libc::POLLNVAL != 0)
+    {
+        let null = File::options().read(true).write(true).open("/dev/null");
+        // The lowest number that is free; it is to stay open.
+        let _ = null.map(IntoRawFd::into_raw_fd);
+    }
 }
 
 /// How many lines the terminal on standard output has; `None` if it is none.

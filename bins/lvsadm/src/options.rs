@@ -11,7 +11,7 @@ use ipvs_netlink::{AddressFamily, DaemonRole, Granularity, Protocol, ServiceKey,
 
 use crate::command::Dialect;
 use crate::exit::{Failure, Outcome};
-use crate::flags::{Key, Keys, Meaning, Verb};
+use crate::flags::{KEYS, Key, Keys, Meaning, Verb};
 use crate::value::{self, number};
 use crate::words::Found;
 
@@ -46,20 +46,29 @@ impl TunnelType {
     }
 }
 
+/// Which words gave the keys, by key.
+#[derive(Debug)]
+struct Places([usize; KEYS.len()]);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self([0; KEYS.len()])
+    }
+}
+
 /// What the options of a command line have said.
 #[derive(Debug, Default)]
-pub(crate) struct Options {
-    given: Keys,
-    /// Which words gave them.
-    places: Vec<(Key, usize)>,
+pub(crate) struct Options<'a> {
+    pub(crate) given: Keys,
+    places: Places,
     /// Whether numbers may be all that IPVS takes, and not only what ipvsadm takes.
     wide: bool,
     pub(crate) service: Option<ServiceKey>,
-    pub(crate) scheduler: Option<Vec<u8>>,
-    pub(crate) scheduler_flags: Option<Vec<u8>>,
+    pub(crate) scheduler: Option<&'a [u8]>,
+    pub(crate) scheduler_flags: Option<&'a [u8]>,
     pub(crate) persistence: Option<Duration>,
     pub(crate) granularity: Granularity,
-    pub(crate) engine: Option<Vec<u8>>,
+    pub(crate) engine: Option<&'a [u8]>,
     pub(crate) server: Option<(IpAddr, Option<u16>)>,
     pub(crate) forwarding: Forwarding,
     pub(crate) weight: Option<u32>,
@@ -69,7 +78,7 @@ pub(crate) struct Options {
     pub(crate) tunnel_port: u16,
     pub(crate) tunnel_checksum: TunnelChecksum,
     pub(crate) daemon_role: Option<DaemonRole>,
-    pub(crate) interface: Vec<u8>,
+    pub(crate) interface: &'a [u8],
     pub(crate) sync_id: u8,
     pub(crate) sync_maxlen: Option<u16>,
     pub(crate) group: Option<IpAddr>,
@@ -77,7 +86,7 @@ pub(crate) struct Options {
     pub(crate) ttl: Option<u8>,
 }
 
-impl Options {
+impl<'a> Options<'a> {
     pub(crate) fn new(dialect: Dialect) -> Self {
         Self {
             wide: dialect.wide,
@@ -97,8 +106,7 @@ impl Options {
 
     /// The word that gave a key; the first one if none did.
     pub(crate) fn place(&self, key: Key) -> usize {
-        let found = self.places.iter().find(|(given, _)| *given == key);
-        found.map_or(0, |(_, word)| *word)
+        self.places.0.get(key as usize).copied().unwrap_or_default()
     }
 
     /// Takes the value of `--start-daemon` or `--stop-daemon`.
@@ -115,7 +123,7 @@ impl Options {
     }
 
     /// Takes an option behind the command.
-    pub(crate) fn take(&mut self, found: &Found<'_>) -> Outcome<()> {
+    pub(crate) fn take(&mut self, found: &Found<'a>) -> Outcome<()> {
         let key = match found.flag.meaning {
             Meaning::Verb(_) => {
                 return Err(Failure::usage(quoted("invalid option", found.word, "")));
@@ -129,13 +137,15 @@ impl Options {
             return Err(Failure::usage(message));
         }
         self.given.add(key);
-        self.places.push((key, found.place));
+        if let Some(place) = self.places.0.get_mut(key as usize) {
+            *place = found.place;
+        }
         let text = found.value.unwrap_or_default();
         let largest = if self.wide { u32::MAX.into() } else { MAX_INT };
         match key {
             Key::Service => self.take_service(found.flag.long, text)?,
-            Key::Scheduler => self.scheduler = Some(text.to_vec()),
-            Key::SchedFlags => self.scheduler_flags = Some(text.to_vec()),
+            Key::Scheduler => self.scheduler = Some(text),
+            Key::SchedFlags => self.scheduler_flags = Some(text),
             Key::Persistent => {
                 let seconds = match found.value {
                     Some(text) if self.wide => timeout(text, 0, u32::MAX.into())?,
@@ -145,7 +155,7 @@ impl Options {
                 self.persistence = Some(Duration::from_secs(seconds));
             }
             Key::Netmask => self.take_netmask(text)?,
-            Key::Engine => self.engine = Some(text.to_vec()),
+            Key::Engine => self.engine = Some(text),
             Key::Server => {
                 let protocols: &[Protocol] = match &self.service {
                     Some(ServiceKey::Address { protocol, .. }) => &[*protocol],
@@ -201,7 +211,7 @@ impl Options {
                 let length = in_range(text, 1, 65507, "illegal sync-maxlen specified")?;
                 self.sync_maxlen = Some(length);
             }
-            Key::McastInterface => self.interface = text.to_vec(),
+            Key::McastInterface => self.interface = text,
             Key::McastGroup => self.group = Some(multicast_group(text)?),
             Key::McastPort => {
                 let port = in_range(text, 1, 65535, "illegal mcast-port specified")?;

@@ -11,6 +11,7 @@ use crate::help;
 use crate::output::address::Addresses;
 use crate::output::{self, json, save};
 use crate::sort;
+use crate::table_file;
 
 /// What command lines share.
 pub(crate) struct Runner<O> {
@@ -29,7 +30,7 @@ const BATCH: usize = 1000;
 
 impl<O: Write> Runner<O> {
     /// Does a command line. Returns the exit status, its messages being out.
-    pub(crate) fn run(&mut self, arguments: &[Vec<u8>], input: &mut BufReader<impl Read>) -> u8 {
+    pub(crate) fn run(&mut self, arguments: &[&[u8]], input: &mut BufReader<impl Read>) -> u8 {
         let result = parse(arguments, &self.program, self.dialect).and_then(|task| match task {
             Task::Restore => Ok(self.restore(input)),
             task => self.perform(&task).map(|()| 0),
@@ -86,11 +87,7 @@ impl<O: Write> Runner<O> {
                 Ok(_) if self.skip_comments && line.starts_with(b"#") => continue,
                 Ok(_) => {}
             }
-            let arguments: Vec<Vec<u8>> = line
-                .split(|byte| b" \t\r\n".contains(byte))
-                .filter(|word| !word.is_empty() && *word != b"ipvsadm")
-                .map(<[u8]>::to_vec)
-                .collect();
+            let arguments: Vec<&[u8]> = table_file::words(&line).map(|(_, word)| word).collect();
             if arguments.is_empty() {
                 continue;
             }

@@ -3,7 +3,9 @@
 //! Design: [`changes`] is a pure function of what is wished and what there is; services and servers
 //! are left to [`ipvs_netlink::plan`], which touches only what differs.
 
-use std::io::{self, Read, Write};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufReader, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use ipvs_netlink::{
@@ -19,6 +21,9 @@ use crate::table_file::{self, DaemonWish, Wished};
 
 /// A sync message is never shorter, whatever is asked for.
 const SHORTEST_MESSAGE: u16 = 1024;
+
+/// How much of a file is in memory at a time.
+const PIECE: usize = 32 * 1024;
 
 /// What there is.
 struct Actual {
@@ -47,16 +52,14 @@ impl Actual {
 /// Reads a file, `-` for standard input.
 pub(crate) fn wished(name: &[u8]) -> Outcome<Wished> {
     let shown = String::from_utf8_lossy(name);
-    let mut text = Vec::new();
-    let result = if name == b"-" {
-        io::stdin().lock().read_to_end(&mut text).map(drop)
+    let read = if name == b"-" {
+        table_file::read(io::stdin().lock())
     } else {
-        std::fs::read(std::ffi::OsStr::from_bytes(name)).map(|content| text = content)
+        let file = File::open(OsStr::from_bytes(name));
+        file.and_then(|file| table_file::read(BufReader::with_capacity(PIECE, file)))
     };
-    if let Err(error) = result {
-        return Err(Failure::usage(format!("{shown}: {error}")));
-    }
-    let wished = table_file::read(&text).map_err(|problems| {
+    let read = read.map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
+    let wished = read.map_err(|problems| {
         let count = problems.len();
         let lines: String = problems
             .iter()

@@ -6,19 +6,28 @@
 //! daemons stays as it is.
 //!
 //! Design: bytes in, values or all problems out; unlike `-R` nothing is done on the way. Numbers may
-//! be all that IPVS takes, and a server keeps the port that is written, whatever its method.
+//! be all that IPVS takes, and a server keeps the port that is written, whatever its method. A table
+//! may have many thousands of lines, and memory that is touched for the first time costs more than
+//! reading a line: so the text is never in memory whole, and what a key stands for is found without
+//! a map of its own as long as keys come in order, as in what is saved.
+
+mod index;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
+use std::io::{self, BufRead};
 
 use ipvs_netlink::{
     Command, DaemonRole, Destination, DestinationKey, ServiceKey, ServiceRules, SyncDaemon,
-    TimeoutsUpdate,
+    TimeoutsUpdate, VirtualService,
 };
 
 use crate::command::{Dialect, Task, parse};
 use crate::exit::Failure;
+use index::Index;
+
+/// A list of so many entries may well have many more.
+const LONG: usize = 64;
 
 /// What a file wishes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,43 +62,48 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Reads a file whole.
+/// Reads a file whole: what it wishes, or all that is wrong with it, in the order of the lines.
 ///
 /// # Errors
 ///
-/// All problems, in the order of the lines.
-pub(crate) fn read(text: &[u8]) -> Result<Wished, Vec<Problem>> {
+/// What the input says.
+pub(crate) fn read(mut input: impl BufRead) -> io::Result<Result<Wished, Vec<Problem>>> {
     let mut reader = Reader::default();
     let mut problems = Vec::new();
-    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        let words = words(line);
-        if line.starts_with(b"#") || words.is_empty() {
-            continue;
-        }
-        if let Some(at) = line.iter().position(|byte| *byte == 0) {
-            problems.push(Problem {
-                line: index + 1,
-                column: column(line, at),
-                message: "a NUL byte: this is no text".to_owned(),
-            });
-            continue;
-        }
-        let arguments: Vec<Vec<u8>> = words.iter().map(|(_, word)| word.to_vec()).collect();
-        if let Err(failure) = reader.take(&arguments, index + 1) {
-            let start = words.get(failure.word).map_or(0, |(start, _)| *start);
-            let message = String::from_utf8_lossy(&failure.message);
-            problems.push(Problem {
-                line: index + 1,
-                column: column(line, start),
-                message: message.trim_end().to_owned(),
-            });
-        }
+    let mut text = Vec::new();
+    let mut line = 0;
+    while input.read_until(b'\n', &mut text)? > 0 {
+        line += 1;
+        problems.extend(read_line(&text, line, &mut reader));
+        text.clear();
     }
-    if problems.is_empty() {
+    Ok(if problems.is_empty() {
         Ok(reader.wished)
     } else {
         Err(problems)
+    })
+}
+
+/// What is wrong with a line.
+fn read_line(text: &[u8], line: usize, reader: &mut Reader) -> Option<Problem> {
+    let mut arguments = Vec::with_capacity(16);
+    arguments.extend(words(text).map(|(_, word)| word));
+    if text.starts_with(b"#") || arguments.is_empty() {
+        return None;
     }
+    let problem = |at: usize, message: String| Problem {
+        line,
+        column: column(text, at),
+        message,
+    };
+    if text.contains(&0) {
+        let at = text.iter().position(|byte| *byte == 0).unwrap_or_default();
+        return Some(problem(at, "a NUL byte: this is no text".to_owned()));
+    }
+    let failure = reader.take(&arguments, line).err()?;
+    let start = words(text).nth(failure.word).map_or(0, |(start, _)| start);
+    let message = String::from_utf8_lossy(&failure.message);
+    Some(problem(start, message.trim_end().to_owned()))
 }
 
 /// The column of a byte.
@@ -99,58 +113,59 @@ fn column(line: &[u8], byte: usize) -> usize {
 }
 
 /// The words of a line, and where they begin. `ipvsadm` is none, as for `-R`.
-pub(crate) fn words(line: &[u8]) -> Vec<(usize, &[u8])> {
-    let mut start = 0;
-    let mut words = Vec::new();
-    for word in line.split(|byte| b" \t\r".contains(byte)) {
-        if !word.is_empty() && word != b"ipvsadm" {
-            words.push((start, word));
-        }
-        start += word.len() + 1;
-    }
-    words
+pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut next = 0;
+    line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+        .map(move |word| {
+            let start = next;
+            next += word.len() + 1;
+            (start, word)
+        })
+        .filter(|(_, word)| !word.is_empty() && *word != b"ipvsadm")
 }
 
 /// What has been read, and in which line.
 #[derive(Default)]
 struct Reader {
     wished: Wished,
-    services: HashMap<ServiceKey, (usize, usize)>,
-    servers: HashMap<(ServiceKey, DestinationKey), usize>,
+    services: Index<ServiceKey>,
+    /// For each service of the table.
+    places: Vec<Place>,
+    /// The servers that were read.
+    runs: Vec<Run>,
     /// Whether a line that adds a service could not be read.
     unread: bool,
     timeouts: Option<usize>,
     daemons: HashMap<DaemonRole, usize>,
 }
 
+/// Servers of a service, in lines that follow each other.
+struct Run {
+    service: usize,
+    first_line: usize,
+    count: usize,
+}
+
+/// Where a service was read.
+struct Place {
+    line: usize,
+    servers: Index<DestinationKey>,
+}
+
 impl Reader {
-    fn take(&mut self, arguments: &[Vec<u8>], line: usize) -> Result<(), Failure> {
+    fn take(&mut self, arguments: &[&[u8]], line: usize) -> Result<(), Failure> {
         let dialect = Dialect {
             wide: true,
             ..Dialect::default()
         };
         let task = parse(arguments, b"lvsadm", dialect);
         let adds = [b"-A".as_slice(), b"--add-service"];
-        self.unread |= task.is_err()
-            && arguments
-                .first()
-                .is_some_and(|word| adds.contains(&word.as_slice()));
+        self.unread |= task.is_err() && arguments.first().is_some_and(|word| adds.contains(word));
         let Task::Change(command) = task? else {
             return Err(misplaced());
         };
         match command {
-            Command::AddService(service) => {
-                let place = self.wished.rules.len();
-                match self.services.entry(service.key) {
-                    Entry::Occupied(entry) => return Err(again(&service.key, entry.get().0)),
-                    Entry::Vacant(entry) => drop(entry.insert((line, place))),
-                }
-                self.wished.rules.push(ServiceRules {
-                    service,
-                    destinations: Vec::new(),
-                });
-                Ok(())
-            }
+            Command::AddService(service) => self.add_service(service, line),
             Command::AddDestination {
                 service,
                 destination,
@@ -170,15 +185,38 @@ impl Reader {
         }
     }
 
+    fn add_service(&mut self, service: VirtualService, line: usize) -> Result<(), Failure> {
+        let key = service.key;
+        if let Err(place) = self.services.add(key, &self.wished.rules, service_key) {
+            let first = self.places.get(place).map_or(0, |place| place.line);
+            return Err(again(&key, first));
+        }
+        self.places.push(Place {
+            line,
+            servers: Index::default(),
+        });
+        self.wished.rules.push(ServiceRules {
+            service,
+            destinations: Vec::new(),
+        });
+        Ok(())
+    }
+
     fn add_server(
         &mut self,
         service: ServiceKey,
         destination: Destination,
         line: usize,
     ) -> Result<(), Failure> {
-        let place = self.services.get(&service).map(|(_, place)| *place);
-        let rules = place.and_then(|place| self.wished.rules.get_mut(place));
-        let Some(rules) = rules else {
+        let rules = &mut self.wished.rules;
+        // Mostly it is the one above.
+        let place = match rules.last() {
+            Some(last) if last.service.key == service => Some(rules.len() - 1),
+            _ => self.services.find(&service, rules, service_key),
+        };
+        let found = place
+            .and_then(|place| Some((place, rules.get_mut(place)?, self.places.get_mut(place)?)));
+        let Some((place, rules, Place { servers, .. })) = found else {
             if self.unread {
                 // It may be the one that could not be read.
                 return Ok(());
@@ -187,10 +225,23 @@ impl Reader {
             return Err(Failure::usage(message));
         };
         let key = destination.key();
-        if let Some(first) = self.servers.insert((service, key), line) {
+        if let Err(number) = servers.add(key, &rules.destinations, Destination::key) {
+            let lines = self.runs.iter().filter(|run| run.service == place);
+            let mut lines = lines.flat_map(|run| (run.first_line..).take(run.count));
+            let first = lines.nth(number).unwrap_or_default();
             return Err(again(&format_args!("the server {key} of {service}"), first));
         }
-        rules.destinations.push(destination);
+        match self.runs.last_mut() {
+            Some(run) if run.service == place && run.first_line + run.count == line => {
+                run.count += 1;
+            }
+            _ => self.runs.push(Run {
+                service: place,
+                first_line: line,
+                count: 1,
+            }),
+        }
+        push(&mut rules.destinations, destination);
         Ok(())
     }
 
@@ -204,6 +255,19 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// Appends. A list that is long already gets room for many more: what is not used yet costs nothing,
+/// what is moved costs much.
+fn push<T>(list: &mut Vec<T>, entry: T) {
+    if list.len() == list.capacity() && list.len() >= LONG {
+        list.reserve(16 * LONG.max(list.len()));
+    }
+    list.push(entry);
+}
+
+fn service_key(rules: &ServiceRules) -> ServiceKey {
+    rules.service.key
 }
 
 fn again(what: &dyn fmt::Display, line: usize) -> Failure {

@@ -16,11 +16,12 @@ pub(crate) fn number(text: &[u8], low: u64, high: u64) -> Option<u64> {
         [b'+', digits @ ..] => (false, digits),
         digits => (false, digits),
     };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.is_empty() {
         return None;
     }
     let value = digits.iter().try_fold(0_u64, |value, digit| {
-        value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+        let digit = char::from(*digit).to_digit(10)?;
+        value.checked_mul(10)?.checked_add(u64::from(digit))
     })?;
     (!negative || value == 0)
         .then_some(value)
@@ -57,10 +58,12 @@ fn part(text: &[u8]) -> Option<u32> {
         [b'0', digits @ ..] if !digits.is_empty() => (8, digits),
         digits => (10, digits),
     };
-    if !digits.iter().all(u8::is_ascii_alphanumeric) {
-        return None;
-    }
-    u32::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()
+    let (first, rest) = digits.split_first()?;
+    rest.iter()
+        .try_fold(char::from(*first).to_digit(radix)?, |value, digit| {
+            let digit = char::from(*digit).to_digit(radix)?;
+            value.checked_mul(radix)?.checked_add(digit)
+        })
 }
 
 /// An IPv6 address as inet_pton reads it.

@@ -21,17 +21,17 @@ pub(crate) struct Found<'a> {
 /// Walks over the words of a command line.
 #[derive(Debug)]
 pub(crate) struct Words<'a> {
-    all: &'a [Vec<u8>],
-    rest: std::slice::Iter<'a, Vec<u8>>,
+    all: &'a [&'a [u8]],
+    rest: std::slice::Iter<'a, &'a [u8]>,
     /// What is left of a cluster, and the whole of it.
     cluster: Option<(&'a [u8], &'a [u8])>,
-    /// Words that are no options.
-    pub(crate) stray: Vec<&'a Vec<u8>>,
+    /// Words that are no options, and which they are, from 0.
+    pub(crate) stray: Vec<(usize, &'a [u8])>,
     dialect: Dialect,
 }
 
 impl<'a> Words<'a> {
-    pub(crate) fn new(arguments: &'a [Vec<u8>], dialect: Dialect) -> Self {
+    pub(crate) fn new(arguments: &'a [&'a [u8]], dialect: Dialect) -> Self {
         Self {
             all: arguments,
             rest: arguments.iter(),
@@ -55,14 +55,14 @@ impl<'a> Words<'a> {
             let Some(word) = self.rest.next() else {
                 return Ok(None);
             };
-            match word.as_slice() {
+            match *word {
                 b"--" => self.end(),
                 [b'-', b'-', name @ ..] => return self.long(name, word).map(Some),
                 [b'-', letters @ ..] if !letters.is_empty() => {
                     self.cluster = Some((letters, word));
                 }
                 _ => {
-                    self.stray.push(word);
+                    self.stray.push((self.position(), word));
                     if self.dialect.posix {
                         self.end();
                     }
@@ -73,7 +73,9 @@ impl<'a> Words<'a> {
 
     /// Takes all that is left for stray words.
     fn end(&mut self) {
-        self.stray.extend(self.rest.by_ref());
+        let first = self.all.len() - self.rest.len();
+        let rest = self.rest.by_ref().copied();
+        self.stray.extend((first..).zip(rest));
     }
 
     fn long(&mut self, name: &'a [u8], word: &'a [u8]) -> Outcome<Found<'a>> {
@@ -128,7 +130,7 @@ impl<'a> Words<'a> {
                 });
             }
             (Arity::Optional, None) => match self.rest.as_slice().first() {
-                Some(next) if !next.starts_with(b"-") => self.rest.next().map(Vec::as_slice),
+                Some(next) if !next.starts_with(b"-") => self.rest.next().copied(),
                 _ => None,
             },
         };
@@ -147,10 +149,7 @@ mod tests {
 
     /// Options as `long=value`, stray words behind `|`, or the message.
     fn split(line: &str) -> String {
-        let arguments: Vec<Vec<u8>> = line
-            .split_ascii_whitespace()
-            .map(|word| word.as_bytes().to_vec())
-            .collect();
+        let arguments: Vec<&[u8]> = line.split_ascii_whitespace().map(str::as_bytes).collect();
         let mut words = Words::new(&arguments, Dialect::default());
         let mut text = String::new();
         loop {
@@ -169,7 +168,7 @@ mod tests {
         let stray: Vec<_> = words
             .stray
             .iter()
-            .map(|word| String::from_utf8_lossy(word))
+            .map(|(_, word)| String::from_utf8_lossy(word))
             .collect();
         text + "| " + &stray.join(" ")
     }
@@ -226,7 +225,7 @@ mod tests {
 
     #[test]
     fn posix_ends_options_at_the_first_word() {
-        let arguments = [b"foo".to_vec(), b"-L".to_vec()];
+        let arguments = [b"foo".as_slice(), b"-L"];
         let mut words = Words::new(
             &arguments,
             Dialect {
@@ -235,6 +234,6 @@ mod tests {
             },
         );
         assert!(words.next().unwrap().is_none());
-        assert_eq!(words.stray, [&arguments[0], &arguments[1]]);
+        assert_eq!(words.stray, [(0, arguments[0]), (1, arguments[1])]);
     }
 }

@@ -19,7 +19,8 @@ use crate::destination::{Destination, DestinationEntry};
 use crate::error::{IpvsError, Refused};
 use crate::exchange::Query;
 use crate::info::Info;
-use crate::service::{ServiceEntry, ServiceKey};
+use crate::plan::ServiceRules;
+use crate::service::{ServiceEntry, ServiceKey, VirtualService};
 use crate::sockopt::QuickReader;
 use crate::timeouts::Timeouts;
 use crate::uapi::*;
@@ -73,7 +74,20 @@ pub(crate) fn destinations(key: &ServiceKey) -> Dump<DestinationEntry> {
     Dump::new(Query::Destinations(*key), read_destination)
 }
 
-/// The same without counters, which take more room and time than the rest.
+/// The same without counters, which take more room and time than the rest, and without destinations
+/// yet.
+fn plain_services() -> Dump<ServiceRules> {
+    Dump::new(Query::Services, |_, message| {
+        let attributes = nested(message, IPVS_CMD_ATTR_SERVICE)?;
+        let service = balanced(VirtualService::unpack(&attributes))?;
+        Ok(service.map(|service| ServiceRules {
+            service,
+            destinations: Vec::new(),
+        }))
+    })
+}
+
+/// The same without counters.
 fn plain_destinations(key: &ServiceKey) -> Dump<Destination> {
     Dump::new(Query::Destinations(*key), |query, message| {
         let attributes = nested(message, IPVS_CMD_ATTR_DEST)?;
@@ -108,14 +122,18 @@ pub(crate) fn connections(mut each: impl FnMut(ConnectionEntry)) -> impl Call<Ou
     })
 }
 
-/// A service of a dump; `None` if its protocol is none that IPVS balances.
 fn read_service(_: &Query, message: &Message<'_>) -> Result<Option<ServiceEntry>, IpvsError> {
-    match ServiceEntry::unpack(&nested(message, IPVS_CMD_ATTR_SERVICE)?) {
+    balanced(ServiceEntry::unpack(&nested(message, IPVS_CMD_ATTR_SERVICE)?))
+}
+
+/// A service of a dump; `None` if its protocol is none that IPVS balances.
+fn balanced<S>(service: Result<S, ParseError>) -> Result<Option<S>, IpvsError> {
+    match service {
         Err(ParseError::Value {
             kind: IPVS_SVC_ATTR_PROTOCOL,
             ..
         }) => Ok(None),
-        entry => Ok(Some(entry?)),
+        service => Ok(Some(service?)),
     }
 }
 

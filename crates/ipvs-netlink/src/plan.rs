@@ -6,12 +6,10 @@
 //! room first, then each service gets its settings, new destinations, changed ones, and only then
 //! loses those that go, so that it is never empty in between.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
-use crate::destination::{Destination, DestinationKey};
+use crate::destination::Destination;
 use crate::service::{ServiceKey, VirtualService};
 
 /// A service with its destinations, in the order in which they were or shall be added.
@@ -29,37 +27,24 @@ pub struct ServiceRules {
 /// gives nothing. The order of destinations that stay is kept, new ones are added in wished order.
 /// Of several wished services with one key the last counts.
 pub fn plan(wished: &[ServiceRules], actual: &[ServiceRules]) -> Vec<Command> {
-    let wanted: HashMap<ServiceKey, &ServiceRules> = wished
-        .iter()
-        .map(|rules| (rules.service.key, rules))
-        .collect();
-    let present: HashMap<ServiceKey, &ServiceRules> = actual
-        .iter()
-        .map(|rules| (rules.service.key, rules))
-        .collect();
+    let Matches { pairs, gone } = matches(wished, actual, |rules| rules.service.key);
     let mut commands = Vec::new();
-
-    for key in unique(actual.iter().map(|rules| rules.service.key)) {
-        if !wanted.contains_key(&key) {
-            commands.push(Command::DeleteService(key));
-        }
-    }
-    for key in unique(wished.iter().map(|rules| rules.service.key)) {
-        let Some(rules) = wanted.get(&key) else {
-            continue;
-        };
-        match present.get(&key) {
+    commands.extend(gone.map(|rules| Command::DeleteService(rules.service.key)));
+    for (new, old) in pairs {
+        let destinations = match old {
             None => {
-                commands.push(Command::AddService(rules.service.clone()));
-                plan_destinations(&rules.destinations, &[], key, &mut commands);
+                commands.push(Command::AddService(new.service.clone()));
+                &[]
             }
             Some(old) => {
-                if old.service != rules.service {
-                    commands.push(Command::EditService(rules.service.clone()));
+                if old.service != new.service {
+                    commands.push(Command::EditService(new.service.clone()));
                 }
-                plan_destinations(&rules.destinations, &old.destinations, key, &mut commands);
+                old.destinations.as_slice()
             }
-        }
+        };
+        let service = new.service.key;
+        plan_destinations(&new.destinations, destinations, service, &mut commands);
     }
     commands
 }
@@ -70,59 +55,78 @@ fn plan_destinations(
     service: ServiceKey,
     commands: &mut Vec<Command>,
 ) {
+    let edit = |new: &Destination| Command::EditDestination {
+        service,
+        destination: *new,
+    };
     let pairs = || wished.iter().zip(actual);
     if wished.len() == actual.len() && pairs().all(|(new, old)| new.key() == old.key()) {
         // The usual case in the usual order: nothing comes or goes, and nothing need be looked up.
         let changed = pairs().filter(|(new, old)| new != old);
-        commands.extend(changed.map(|(new, _)| Command::EditDestination {
-            service,
-            destination: *new,
-        }));
+        commands.extend(changed.map(|(new, _)| edit(new)));
         return;
     }
-    let wanted = by_key(wished);
-    let present = by_key(actual);
-    let order = || unique(wished.iter().map(Destination::key));
-
-    for key in order() {
-        if let (Some(destination), None) = (wanted.get(&key), present.get(&key)) {
-            commands.push(Command::AddDestination {
-                service,
-                destination: **destination,
-            });
-        }
-    }
-    for key in order() {
-        if let (Some(destination), Some(old)) = (wanted.get(&key), present.get(&key))
-            && destination != old
-        {
-            commands.push(Command::EditDestination {
-                service,
-                destination: **destination,
-            });
-        }
-    }
-    for key in unique(actual.iter().map(Destination::key)) {
-        if !wanted.contains_key(&key) {
-            commands.push(Command::DeleteDestination {
-                service,
-                destination: key,
-            });
-        }
-    }
-}
-
-fn by_key(destinations: &[Destination]) -> HashMap<DestinationKey, &Destination> {
-    destinations
+    let Matches { pairs, gone } = matches(wished, actual, Destination::key);
+    let added = pairs.iter().filter(|(_, old)| old.is_none());
+    commands.extend(added.map(|(new, _)| Command::AddDestination {
+        service,
+        destination: **new,
+    }));
+    let changed = pairs
         .iter()
-        .map(|destination| (destination.key(), destination))
-        .collect()
+        .filter(|(new, old)| old.is_some_and(|old| old != *new));
+    commands.extend(changed.map(|(new, _)| edit(new)));
+    commands.extend(gone.map(|old| Command::DeleteDestination {
+        service,
+        destination: old.key(),
+    }));
 }
 
-/// Each key once, where it first stands.
-fn unique<K: Copy + Eq + std::hash::Hash>(keys: impl Iterator<Item = K>) -> Vec<K> {
-    let mut seen = std::collections::HashSet::new();
-    keys.filter(|key| seen.insert(*key)).collect()
+/// What two lists have in common, by key.
+struct Matches<'a, T, G> {
+    /// Each that is wished, in that order, and what there is of its key.
+    pairs: Vec<(&'a T, Option<&'a T>)>,
+    /// What is not wished, in the order of what there is.
+    gone: G,
+}
+
+/// Matches by walking through both in the order of their keys: a map of each would take longer to
+/// fill than to ask.
+fn matches<'a, T, K: Ord>(
+    wished: &'a [T],
+    actual: &'a [T],
+    key: fn(&T) -> K,
+) -> Matches<'a, T, impl Iterator<Item = &'a T>> {
+    let by_key = |list: &'a [T]| {
+        let mut places: Vec<usize> = (0..list.len()).collect();
+        places.sort_by_key(|place| list.get(*place).map(key));
+        // Of those with one key the last, which stands first when read backwards.
+        places.reverse();
+        places.dedup_by_key(|place| list.get(*place).map(key));
+        places.reverse();
+        places
+    };
+    let mut old = by_key(actual).into_iter().peekable();
+    let mut pairs = Vec::with_capacity(wished.len());
+    let mut gone = Vec::new();
+    for place in by_key(wished) {
+        let Some(new) = wished.get(place) else {
+            continue;
+        };
+        let key_of = |place: &usize| actual.get(*place).map(key);
+        while let Some(before) = old.next_if(|place| key_of(place) < Some(key(new))) {
+            gone.push(before);
+        }
+        let same = old.next_if(|place| key_of(place) == Some(key(new)));
+        pairs.push((place, new, same.and_then(|place| actual.get(place))));
+    }
+    gone.extend(old);
+    gone.sort_unstable();
+    pairs.sort_unstable_by_key(|(place, ..)| *place);
+    Matches {
+        pairs: pairs.into_iter().map(|(_, new, old)| (new, old)).collect(),
+        gone: gone.into_iter().filter_map(|place| actual.get(place)),
+    }
 }
 
 #[cfg(test)]
@@ -133,7 +137,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{ForwardMethod, Table};
+    use crate::{DestinationKey, ForwardMethod, Table};
 
     /// Tables over few keys, so that two of them have much in common.
     fn rules() -> impl Strategy<Value = Vec<ServiceRules>> {
@@ -193,6 +197,10 @@ mod tests {
             .iter()
             .map(|rules| (rules.service.clone(), destinations(rules)))
             .collect()
+    }
+
+    fn by_key(destinations: &[Destination]) -> HashMap<DestinationKey, &Destination> {
+        destinations.iter().map(|one| (one.key(), one)).collect()
     }
 
     /// How many services and destinations differ: no list of commands can be shorter. What goes or

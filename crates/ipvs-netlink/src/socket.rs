@@ -38,7 +38,6 @@ const ANSWER: usize = 1024;
 /// A [`Transport`] to the kernel of this machine, in the network namespace of the calling thread.
 pub struct KernelTransport {
     socket: NlSocket,
-    chunk: Box<[u8]>,
     /// The limit that the socket has; setting it takes a system call.
     limit: Duration,
     nonblocking: bool,
@@ -61,7 +60,6 @@ impl KernelTransport {
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
         Ok(Self {
             socket,
-            chunk: vec![0; CHUNK].into(),
             limit: Duration::ZERO,
             nonblocking: false,
             older: QuickReader::socket().ok(),
@@ -125,16 +123,20 @@ impl Transport for KernelTransport {
         }
     }
 
+    #[allow(unsafe_code)]
     fn receive(&mut self, buffer: &mut Vec<u8>, limit: Duration) -> io::Result<usize> {
         self.set_limit(limit)?;
         loop {
+            buffer.reserve(CHUNK);
+            let space = buffer.spare_capacity_mut();
+            let room = space.len();
             // TRUNC gives the whole length even of a datagram that does not fit.
-            match self.socket.recv(&mut self.chunk, Msg::TRUNC) {
-                Ok((length, _)) => {
-                    let Some(datagram) = self.chunk.get(..length) else {
-                        return Err(io::ErrorKind::FileTooLarge.into());
-                    };
-                    buffer.extend_from_slice(datagram);
+            match SockRef::from(&*self).recv_with_flags(space, libc::MSG_TRUNC) {
+                Ok(length) if length > room => return Err(io::ErrorKind::FileTooLarge.into()),
+                Ok(length) => {
+                    // SAFETY: the kernel has written so many bytes behind what there was, and there
+                    // is room for them.
+                    unsafe { buffer.set_len(buffer.len() + length) };
                     // The last message of a datagram may lack its padding.
                     buffer.resize(buffer.len().next_multiple_of(4), 0);
                     return Ok(length);

@@ -7,7 +7,6 @@
 //! settings of tunnels, and cuts what does not fit. So the kernel's own count of each service's
 //! destinations is read first, and what does not agree with it, or is a tunnel, is left to netlink.
 
-use std::collections::HashMap;
 use std::io;
 use std::mem::{offset_of, size_of};
 use std::net::{IpAddr, Ipv4Addr};
@@ -28,9 +27,10 @@ use crate::uapi::*;
 #[derive(Debug)]
 pub struct QuickReader {
     socket: Arc<Socket>,
-    /// How many destinations the services have.
-    counts: HashMap<ServiceKey, usize>,
-    buffer: Vec<u8>,
+    /// What the kernel has told of its IPv4 services, and how much of it has been used.
+    services: Vec<u8>,
+    used: usize,
+    destinations: Vec<u8>,
 }
 
 /// What the buffer holds where the kernel has written nothing.
@@ -65,105 +65,133 @@ impl QuickReader {
     pub(crate) fn new(socket: &Arc<Socket>) -> Self {
         Self {
             socket: Arc::clone(socket),
-            counts: HashMap::new(),
-            buffer: Vec::new(),
+            services: Vec::new(),
+            used: 0,
+            destinations: Vec::new(),
         }
     }
 
     /// Reads how many destinations each service has; there are so many services.
     pub(crate) fn count(&mut self, services: usize) {
-        self.counts = self.counts(services).unwrap_or_default();
+        let mut space = SERVICES.space(services);
+        if let Some(number) = number(services) {
+            put(&mut space, offset_of!(ip_vs_get_services, num_services), number);
+            if SERVICES.read(&self.socket, &mut space) {
+                (self.services, self.used) = (space, 0);
+            }
+        }
     }
 
-    fn counts(&mut self, services: usize) -> Option<HashMap<ServiceKey, usize>> {
-        self.buffer.clear();
-        self.buffer
-            .resize(SERVICES.start + services * SERVICES.entry, UNWRITTEN);
-        self.put(
-            offset_of!(ip_vs_get_services, num_services),
-            number(services)?,
-        );
-        let mut counts = HashMap::with_capacity(services);
-        for entry in self.read(SERVICES)?.chunks_exact(SERVICES.entry) {
-            let protocol = bytes(entry, offset_of!(ip_vs_service_entry, protocol))?;
-            if protocol == [UNWRITTEN; 2] {
-                break;
-            }
-            let mark = u32::from_ne_bytes(bytes(entry, offset_of!(ip_vs_service_entry, fwmark))?);
-            let key = match (
-                NonZeroU32::new(mark),
-                Protocol::from_number(u16::from_ne_bytes(protocol)),
-            ) {
-                (Some(mark), _) => ServiceKey::Mark {
-                    mark,
-                    family: AddressFamily::Inet,
-                },
-                (None, Some(protocol)) => ServiceKey::Address {
-                    protocol,
-                    address: address(entry, offset_of!(ip_vs_service_entry, addr))?,
-                    port: u16::from_be_bytes(bytes(entry, offset_of!(ip_vs_service_entry, port))?),
-                },
-                (None, None) => continue,
-            };
-            let count =
-                u32::from_ne_bytes(bytes(entry, offset_of!(ip_vs_service_entry, num_dests))?);
-            counts.insert(key, count as usize);
-        }
-        Some(counts)
+    /// How many destinations a service has. Services come in the order of netlink's list, so it is
+    /// mostly the next one.
+    fn count_of(&mut self, service: &ServiceKey) -> Option<usize> {
+        let rest = SERVICES.entries(&self.services).skip(self.used);
+        let (skipped, entry) = rest
+            .enumerate()
+            .find(|(_, entry)| key(entry).as_ref() == Some(service))?;
+        self.used += skipped + 1;
+        let count = bytes(entry, offset_of!(ip_vs_service_entry, num_dests))?;
+        usize::try_from(u32::from_ne_bytes(count)).ok()
     }
 
     /// The destinations of a service, the one added last first; `None` if netlink must be asked.
     pub(crate) fn destinations(&mut self, service: &ServiceKey) -> Option<Vec<Destination>> {
-        let count = *self.counts.get(service)?;
-        // With room for one more, so that one that came in between shows.
-        let room = count.checked_add(1)?;
-        self.buffer.clear();
-        self.buffer
-            .resize(DESTINATIONS.start + room * DESTINATIONS.entry, UNWRITTEN);
         let (protocol, address, port, mark) = match *service {
             ServiceKey::Address {
                 protocol,
                 address: IpAddr::V4(address),
                 port,
             } => (protocol.number(), address.octets(), port, 0),
-            ServiceKey::Address { .. } => return None,
-            ServiceKey::Mark { mark, .. } => (0, [0; 4], 0, mark.get()),
+            ServiceKey::Mark {
+                mark,
+                family: AddressFamily::Inet,
+            } => (0, [0; 4], 0, mark.get()),
+            _ => return None,
         };
-        self.put(
+        let count = self.count_of(service)?;
+        // With room for one more, so that one that came in between shows.
+        let room = count.checked_add(1)?;
+        let space = &mut self.destinations;
+        space.clear();
+        space.resize(DESTINATIONS.length(room), UNWRITTEN);
+        put(
+            space,
             offset_of!(ip_vs_get_dests, protocol),
             u16::from(protocol).to_ne_bytes(),
         );
-        self.put(offset_of!(ip_vs_get_dests, addr), address);
-        self.put(offset_of!(ip_vs_get_dests, port), port.to_be_bytes());
-        self.put(offset_of!(ip_vs_get_dests, fwmark), mark.to_ne_bytes());
-        self.put(offset_of!(ip_vs_get_dests, num_dests), number(room)?);
-        whole(self.read(DESTINATIONS)?, count)
-    }
-
-    fn put<const N: usize>(&mut self, at: usize, value: [u8; N]) {
-        if let Some(space) = self.buffer.get_mut(at..at + N) {
-            space.copy_from_slice(&value);
+        put(space, offset_of!(ip_vs_get_dests, addr), address);
+        put(space, offset_of!(ip_vs_get_dests, port), port.to_be_bytes());
+        put(space, offset_of!(ip_vs_get_dests, fwmark), mark.to_ne_bytes());
+        put(space, offset_of!(ip_vs_get_dests, num_dests), number(room)?);
+        if DESTINATIONS.read(&self.socket, space) {
+            whole(space, count)
+        } else {
+            None
         }
     }
+}
 
-    /// Has the kernel fill the buffer; the entries.
+impl Layout {
+    fn length(self, entries: usize) -> usize {
+        self.start + entries * self.entry
+    }
+
+    fn space(self, entries: usize) -> Vec<u8> {
+        vec![UNWRITTEN; self.length(entries)]
+    }
+
+    /// The entries of a table.
+    fn entries(self, table: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let entries = table.get(self.start..).unwrap_or_default();
+        entries.chunks_exact(self.entry)
+    }
+
+    /// Has the kernel fill a table, whose header says what is wanted.
     #[allow(unsafe_code)]
-    fn read(&mut self, layout: Layout) -> Option<&[u8]> {
-        let mut length = libc::socklen_t::try_from(self.buffer.len()).ok()?;
-        let space = self.buffer.as_mut_ptr();
-        // SAFETY: the kernel writes no more than `length` bytes to `space`, which has as many, and
+    fn read(self, socket: &Socket, table: &mut [u8]) -> bool {
+        let Ok(mut length) = libc::socklen_t::try_from(table.len()) else {
+            return false;
+        };
+        // SAFETY: the kernel writes no more than `length` bytes to the table, which has as many, and
         // reads a header of theirs.
         let status = unsafe {
             libc::getsockopt(
-                self.socket.as_raw_fd(),
+                socket.as_raw_fd(),
                 libc::IPPROTO_IP,
-                layout.option,
-                space.cast(),
+                self.option,
+                table.as_mut_ptr().cast(),
                 &raw mut length,
             )
         };
-        self.buffer.get(layout.start..).filter(|_| status == 0)
+        status == 0
     }
+}
+
+fn put<const N: usize>(table: &mut [u8], at: usize, value: [u8; N]) {
+    if let Some(space) = table.get_mut(at..at + N) {
+        space.copy_from_slice(&value);
+    }
+}
+
+/// What names the service of an entry; `None` where the kernel has written nothing, and for
+/// protocols that IPVS does not balance.
+fn key(entry: &[u8]) -> Option<ServiceKey> {
+    let mark = u32::from_ne_bytes(bytes(entry, offset_of!(ip_vs_service_entry, fwmark))?);
+    let protocol = bytes(entry, offset_of!(ip_vs_service_entry, protocol))?;
+    if protocol == [UNWRITTEN; 2] {
+        return None;
+    }
+    Some(match NonZeroU32::new(mark) {
+        Some(mark) => ServiceKey::Mark {
+            mark,
+            family: AddressFamily::Inet,
+        },
+        None => ServiceKey::Address {
+            protocol: Protocol::from_number(u16::from_ne_bytes(protocol))?,
+            address: address(entry, offset_of!(ip_vs_service_entry, addr))?,
+            port: u16::from_be_bytes(bytes(entry, offset_of!(ip_vs_service_entry, port))?),
+        },
+    })
 }
 
 /// The destinations of a table with room for one more than the `count` that there must be.
@@ -172,11 +200,11 @@ fn whole(table: &[u8], count: usize) -> Option<Vec<Destination>> {
         let flags = bytes(entry, offset_of!(ip_vs_dest_entry, conn_flags));
         flags.is_some_and(|flags| flags != [UNWRITTEN; 4])
     };
-    let mut entries = table.chunks_exact(DESTINATIONS.entry);
-    let written = entries.by_ref().take(count);
-    let destinations = written
-        .map(|entry| is_written(entry).then(|| destination(entry))?)
-        .collect::<Option<Vec<_>>>()?;
+    let mut entries = DESTINATIONS.entries(table);
+    let mut destinations = Vec::with_capacity(count);
+    for entry in entries.by_ref().take(count) {
+        destinations.push(is_written(entry).then(|| destination(entry))??);
+    }
     let is_whole =
         destinations.len() == count && entries.next().is_some_and(|next| !is_written(next));
     is_whole.then_some(destinations)
@@ -215,8 +243,9 @@ mod tests {
     use super::*;
 
     fn table(flags: &[u32]) -> Vec<u8> {
-        let mut table = vec![UNWRITTEN; 4 * DESTINATIONS.entry];
-        for (entry, flags) in table.chunks_exact_mut(DESTINATIONS.entry).zip(flags) {
+        let mut table = DESTINATIONS.space(4);
+        let entries = table[DESTINATIONS.start..].chunks_exact_mut(DESTINATIONS.entry);
+        for (entry, flags) in entries.zip(flags) {
             entry.fill(0);
             let at = offset_of!(ip_vs_dest_entry, conn_flags);
             entry[at..at + 4].copy_from_slice(&flags.to_ne_bytes());

@@ -48,9 +48,8 @@ pub(crate) fn line(command: &Command) -> String {
 
 /// Whether a command line, read again, is the same command.
 pub(crate) fn is_faithful(command: &Command, line: &str) -> bool {
-    let words: Vec<Vec<u8>> = table_file::words(line.as_bytes())
-        .iter()
-        .map(|(_, word)| word.to_vec())
+    let words: Vec<&[u8]> = table_file::words(line.as_bytes())
+        .map(|(_, word)| word)
         .collect();
     let dialect = Dialect {
         wide: true,

@@ -12,7 +12,9 @@ use super::*;
 use crate::output::rules::{is_faithful, line};
 
 fn problems(text: &str) -> Vec<String> {
-    let problems = read(text.as_bytes()).expect_err("something is wrong");
+    let problems = read(text.as_bytes())
+        .unwrap()
+        .expect_err("something is wrong");
     problems.iter().map(ToString::to_string).collect()
 }
 
@@ -74,7 +76,7 @@ fn what_ipvsadm_saves_is_read() {
     let text = b"-A -t 10.0.0.1:80 -s wrr\r\n\
                  ipvsadm -a -t 10.0.0.1:80 -r 10.1.0.1:80 -m -w 3\n\
                  -a -t 10.0.0.1:80 -r 10.1.0.2:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-nocsum\n";
-    let wished = read(text).unwrap();
+    let wished = read(text.as_slice()).unwrap().unwrap();
     assert_eq!(wished.rules.len(), 1);
     assert_eq!(wished.rules[0].destinations.len(), 2);
     assert_eq!(
@@ -219,12 +221,12 @@ proptest! {
             text += &line;
             text.push('\n');
         }
-        let wished = read(text.as_bytes());
+        let wished = read(text.as_bytes()).unwrap();
         prop_assert_eq!(wished.map(|wished| wished.rules), Ok(rules), "{}", text);
     }
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-        let _ = read(&bytes);
+        let _ = read(bytes.as_slice());
     }
 }

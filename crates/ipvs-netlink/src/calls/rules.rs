@@ -1,6 +1,6 @@
 //! The whole table: services, then the destinations of each.
 
-use super::{plain_destinations, services};
+use super::{plain_destinations, plain_services};
 use crate::calls::query::Dump;
 use crate::codec::Message;
 use crate::conversation::{Call, Numbers};
@@ -8,56 +8,49 @@ use crate::destination::Destination;
 use crate::error::IpvsError;
 use crate::exchange::Exchange;
 use crate::plan::ServiceRules;
-use crate::service::{ServiceEntry, VirtualService};
 use crate::sockopt::QuickReader;
 
 /// A dump of dumps. Only one of them runs at a time: a netlink socket takes no more.
 pub(crate) struct Rules {
-    services: Option<Dump<ServiceEntry>>,
-    /// The service whose destinations are being read.
-    current: Option<(VirtualService, Dump<Destination>)>,
-    left: std::vec::IntoIter<ServiceEntry>,
+    services: Option<Dump<ServiceRules>>,
+    /// The services, of which so many have their destinations.
     rules: Vec<ServiceRules>,
+    filled: usize,
+    /// The destinations of the next one.
+    current: Option<Dump<Destination>>,
     reader: Option<QuickReader>,
 }
 
 impl Rules {
     pub(super) fn new(reader: Option<QuickReader>) -> Self {
         Self {
-            services: Some(services()),
-            current: None,
-            left: Vec::new().into_iter(),
+            services: Some(plain_services()),
             rules: Vec::new(),
+            filled: 0,
+            current: None,
             reader,
         }
     }
 
-    /// Puts what has been read into the table and turns to the next service that must be asked for.
+    /// Turns to the next service that must be asked for.
     fn advance(&mut self) -> Result<(), IpvsError> {
-        if let Some((service, dump)) = self.current.take() {
-            self.push(service, dump.output()?);
-        }
-        while let Some(ServiceEntry { service, .. }) = self.left.next() {
+        let mut found = self.current.take().map(Call::output).transpose()?;
+        while let Some(rules) = self.rules.get_mut(self.filled) {
+            let key = &rules.service.key;
             let reader = self.reader.as_mut();
-            match reader.and_then(|reader| reader.destinations(&service.key)) {
-                Some(destinations) => self.push(service, destinations),
-                None => {
-                    let dump = plain_destinations(&service.key);
-                    self.current = Some((service, dump));
-                    break;
-                }
-            }
+            let Some(mut destinations) = found
+                .take()
+                .or_else(|| reader.and_then(|reader| reader.destinations(key)))
+            else {
+                self.current = Some(plain_destinations(key));
+                break;
+            };
+            // The table puts a new one at the head, so the list is backwards.
+            destinations.reverse();
+            rules.destinations = destinations;
+            self.filled += 1;
         }
         Ok(())
-    }
-
-    fn push(&mut self, service: VirtualService, mut destinations: Vec<Destination>) {
-        // The table puts a new one at the head, so the list is backwards.
-        destinations.reverse();
-        self.rules.push(ServiceRules {
-            service,
-            destinations,
-        });
     }
 }
 
@@ -68,13 +61,13 @@ impl Call for Rules {
         if let Some(services) = &mut self.services {
             return services.ask(next, bytes);
         }
-        self.current.as_mut()?.1.ask(next, bytes)
+        self.current.as_mut()?.ask(next, bytes)
     }
 
     fn take(&mut self, answer: &Message<'_>) -> Result<(), IpvsError> {
         match (&mut self.services, &mut self.current) {
             (Some(services), _) => services.take(answer),
-            (None, Some((_, dump))) => dump.take(answer),
+            (None, Some(dump)) => dump.take(answer),
             (None, None) => Ok(()),
         }
     }
@@ -82,17 +75,15 @@ impl Call for Rules {
     fn end(&mut self, exchange: Exchange, lost: bool) -> Result<(), IpvsError> {
         let is_over = match (&mut self.services, &mut self.current) {
             (Some(services), _) => services.end(exchange, lost).map(|()| services.is_over())?,
-            (None, Some((_, dump))) => dump.end(exchange, lost).map(|()| dump.is_over())?,
+            (None, Some(dump)) => dump.end(exchange, lost).map(|()| dump.is_over())?,
             (None, None) => false,
         };
         if is_over {
             if let Some(services) = self.services.take() {
-                let services = services.output()?;
-                self.rules.reserve(services.len());
+                self.rules = services.output()?;
                 if let Some(reader) = &mut self.reader {
-                    reader.count(services.len());
+                    reader.count(self.rules.len());
                 }
-                self.left = services.into_iter();
             }
             self.advance()?;
         }
