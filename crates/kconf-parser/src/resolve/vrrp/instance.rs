@@ -455,7 +455,7 @@ fn auth_hmac(context: &mut Context<'_, '_>, block: &Block) -> Option<AuthHmac> {
         let Some(Value::Words(words)) = &setting.value else {
             continue;
         };
-        let [id, key] = words.as_slice() else {
+        let [id, key] = &**words else {
             continue;
         };
         match context.slice(*id).parse() {

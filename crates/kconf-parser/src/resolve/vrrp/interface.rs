@@ -37,7 +37,7 @@ pub(super) fn virtual_interface(
         }
     };
     let words = match block.value(keyword) {
-        Some(Value::Words(words)) => words.as_slice(),
+        Some(Value::Words(words)) => &**words,
         _ => &[],
     };
     let mut made = VirtualInterface {

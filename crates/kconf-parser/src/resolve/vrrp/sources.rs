@@ -108,7 +108,7 @@ pub(super) fn processes(context: &mut Context<'_, '_>, root: &Block) -> Vec<Trac
     let mut processes = Vec::new();
     for (name, block) in named(context, root, BlockKind::TrackProcess) {
         let words = match block.value("process") {
-            Some(Value::Words(words)) => words.as_slice(),
+            Some(Value::Words(words)) => &**words,
             _ => &[],
         };
         let Some((process, parameters)) = words.split_first() else {
