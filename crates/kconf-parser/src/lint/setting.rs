@@ -118,11 +118,13 @@ fn repeated<'b>(lint: &mut Lint<'_, '_>, block: &'b Block, seen: &mut Vec<&'b Se
             shape => !shape.has_block(),
         };
         // Of these the first one counts, or it is reported where it is resolved.
-        let elsewhere = matches!(setting.keyword.name, "state" | "file" | "weight")
-            && matches!(
-                block.kind,
-                BlockKind::VrrpInstance | BlockKind::TrackFile | BlockKind::VrrpScript
-            );
+        let elsewhere = matches!(
+            setting.keyword.name,
+            "state" | "file" | "weight" | "use_vmac" | "use_ipvlan"
+        ) && matches!(
+            block.kind,
+            BlockKind::VrrpInstance | BlockKind::TrackFile | BlockKind::VrrpScript
+        );
         if !scalar || elsewhere || ADDING.contains(&setting.keyword.name) {
             continue;
         }

@@ -126,6 +126,7 @@ pub(super) fn processes(context: &mut Context<'_, '_>, root: &Block) -> Vec<Trac
         let (quorum, quorum_max) = (block.u32("quorum"), block.u32("quorum_max"));
         if let (Some(least), Some(most)) = (quorum, quorum_max)
             && most < least
+            && most > 0
         {
             let message = format!("the quorum {least} is above `quorum_max` {most}");
             let span = place_of(block, "quorum_max");
