@@ -68,7 +68,7 @@ pub(crate) fn run(config: &Config) -> ExitCode {
         outline(&value(), 0, &mut text);
         print(&text);
     } else {
-        print(&tree::print(&analysis.tree, analysis.sources.text()));
+        print(&tree::print(&analysis.tree(), analysis.sources.text()));
     }
     match analysis.has_errors() {
         true => ExitCode::FAILURE,

@@ -20,7 +20,7 @@ pub fn notes(analysis: &Analysis) -> Vec<String> {
 fn blocks(analysis: &Analysis) -> Vec<String> {
     let text = |word: &kconf_parser::tree::Word| analysis.sources.slice(word.span).to_owned();
     let mut notes = Vec::new();
-    for statement in &analysis.tree {
+    for statement in &analysis.tree() {
         let name = statement.args.first().map(text).unwrap_or_default();
         let consequence = match text(&statement.keyword).as_str() {
             "bfd_instance" => "its session is not run",

@@ -38,8 +38,6 @@ pub struct Options {
 pub struct Analysis {
     /// The files, and the way from spans to lines.
     pub sources: SourceMap,
-    /// Statements and blocks, without meaning.
-    pub tree: Vec<Statement>,
     /// The configuration as written; the only form of VRRP blocks so far.
     pub ast: ast::Block,
     /// The configuration as meant. To be used only when [`Self::has_errors`] is false, unless
@@ -50,6 +48,13 @@ pub struct Analysis {
 }
 
 impl Analysis {
+    /// Statements and blocks, without meaning.
+    ///
+    /// Made of the text again: few ask for it, and it would be the largest part of what is kept.
+    pub fn tree(&self) -> Vec<Statement> {
+        build(&self.sources).0
+    }
+
     /// Whether any problem is an error; then a check fails and a reload is refused.
     pub fn has_errors(&self) -> bool {
         self.diagnostics
@@ -72,20 +77,28 @@ impl Analysis {
 pub fn analyze(path: &Path, options: &Options, loader: &dyn FileLoader) -> Analysis {
     let (sources, found) = expand(path, options, loader);
     let mut report = Report::new(&sources, found);
-    let tokens = tree::tokenize(sources.text());
-    let (tree, problems) = tree::build(sources.text(), &tokens, &KeywordTable);
-    drop(tokens);
-    reader::report_problems(&mut report, &problems);
-    let ast = reader::read(&tree, &mut report);
+    let ast = read(&sources, &mut report);
     let config = resolve(&ast, &mut report);
-    lint(&ast, &config, &mut report);
+    let selection = options.rules.select(&sources);
+    lint(&ast, &config, &selection, &mut report);
     let mut diagnostics = report.finish();
-    options.rules.apply(&mut diagnostics, &sources);
+    selection.apply(&mut diagnostics, &sources);
     Analysis {
         sources,
-        tree,
         ast,
         config,
         diagnostics,
     }
+}
+
+/// The configuration as written; nothing of the tree is left when this returns.
+fn read(sources: &SourceMap, report: &mut Report<'_>) -> ast::Block {
+    let (tree, problems) = build(sources);
+    reader::report_problems(report, &problems);
+    reader::read(&tree, report)
+}
+
+fn build(sources: &SourceMap) -> (Vec<Statement>, Vec<tree::Problem>) {
+    let tokens = tree::tokenize(sources.text());
+    tree::build(sources.text(), &tokens, &KeywordTable)
 }

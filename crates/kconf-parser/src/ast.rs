@@ -59,7 +59,7 @@ pub enum Value {
     /// A word or quoted text.
     Word(Word),
     /// Several words.
-    Words(Vec<Word>),
+    Words(Box<[Word]>),
     /// One of a list of words.
     Choice(&'static str),
     /// An IP address.
@@ -73,7 +73,7 @@ pub enum Value {
     /// A command.
     Script(Box<Script>),
     /// A pattern.
-    Regex(String),
+    Regex(Box<str>),
     /// A user.
     User(Box<ScriptUser>),
     /// A pipe and perhaps its owner.
@@ -103,25 +103,25 @@ pub enum Value {
     /// An MD5 sum.
     Digest([u8; 16]),
     /// Status codes.
-    StatusCodes(Vec<StatusRange>),
+    StatusCodes(Box<[StatusRange]>),
     /// Timeouts of IPVS.
     LvsTimeouts(Box<LvsTimeouts>),
     /// Options of the synchronisation daemon.
     SyncDaemon(Box<SyncDaemon>),
     /// Lines of a list, each a list of words.
-    Entries(Vec<Vec<Word>>),
+    Entries(Box<[Vec<Word>]>),
     /// A name and lines of a list.
-    NamedEntries(Box<(Word, Vec<Vec<Word>>)>),
+    NamedEntries(Box<(Word, Box<[Vec<Word>]>)>),
     /// Lines of addresses.
-    Addresses(Vec<Entry<Address>>),
+    Addresses(Box<[Entry<Address>]>),
     /// Lines of routes.
-    Routes(Vec<Entry<Route>>),
+    Routes(Box<[Entry<Route>]>),
     /// Lines of policy rules.
-    Rules(Vec<Entry<Rule>>),
+    Rules(Box<[Entry<Rule>]>),
     /// Lines of what is tracked.
-    Tracks(Vec<Entry<Track>>),
+    Tracks(Box<[Entry<Track>]>),
     /// Lines of unicast peers.
-    Peers(Vec<Entry<UnicastPeer>>),
+    Peers(Box<[Entry<UnicastPeer>]>),
 }
 
 /// A line of a list.

@@ -15,6 +15,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use memchr::{memchr, memchr2};
+
 use crate::analysis::Options;
 use crate::conditional::{Condition, condition};
 use crate::diagnostic::{Code, Diagnostic, Severity};
@@ -107,10 +109,12 @@ struct Expander<'a> {
 
 impl Expander<'_> {
     fn main_file(&mut self, path: &Path) {
-        let bytes = self.loader.read(path);
-        let text = bytes.as_deref().map(to_text).unwrap_or_default();
+        let (text, error) = match self.loader.read(path) {
+            Ok(bytes) => (to_text(bytes), None),
+            Err(error) => (String::new(), Some(error)),
+        };
         let file = self.sources.add_file(path.to_owned(), text, None);
-        if let Err(error) = bytes {
+        if let Some(error) = error {
             let place = Place {
                 file,
                 start: 0,
@@ -398,7 +402,7 @@ impl Lines {
     fn next(&mut self) -> Option<Range<usize>> {
         let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
         let start = self.at;
-        self.at += rest.find('\n').map_or(rest.len(), |at| at + 1);
+        self.at += memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |at| at + 1);
         Some(start..self.at)
     }
 }
@@ -421,7 +425,7 @@ pub(crate) fn needs_work(line: &str) -> bool {
             .is_some_and(|rest| rest.starts_with(b"random_seed")),
         _ => false,
     };
-    directive || bytes.len() > MAX_LINE || bytes.iter().any(|byte| matches!(byte, b'$' | 0))
+    directive || bytes.len() > MAX_LINE || memchr2(b'$', 0, bytes).is_some()
 }
 
 /// Replaces the names that `value` knows.
@@ -441,8 +445,9 @@ fn replace<'v>(line: &Mapped, value: impl Fn(&str) -> Option<&'v str>) -> Mapped
 }
 
 /// Bytes that are not UTF-8 become U+FFFD; they can only be in comments and free text.
-fn to_text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+fn to_text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 fn place(file: FileId, range: &Range<usize>) -> Place {

@@ -74,7 +74,7 @@ pub fn format(data: &[u8]) {
         }
         let (old, new) = (before.sources.text(), after.sources.text());
         assert!(
-            same(&before.tree, old, &after.tree, new),
+            same(&before.tree(), old, &after.tree(), new),
             "{text:?} became {formatted:?}"
         );
         assert_eq!(before.config, after.config, "{text:?} became {formatted:?}");

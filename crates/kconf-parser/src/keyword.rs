@@ -285,7 +285,9 @@ impl BlockKind {
 
     /// The keyword with this exact name.
     pub fn keyword(self, name: &str) -> Option<&'static Keyword> {
-        TABLE.get(&(self, name)).copied()
+        let table = TABLE.get(self as usize)?;
+        let found = table.binary_search_by_key(&by_length(name), |keyword| by_length(keyword.name));
+        table.get(found.ok()?).copied()
     }
 }
 
@@ -303,14 +305,20 @@ pub const REMOVED: &[(BlockKind, &str, &str)] = &[
     ),
 ];
 
-static TABLE: LazyLock<HashMap<(BlockKind, &'static str), &'static Keyword>> =
-    LazyLock::new(|| {
-        let row = |kind: BlockKind| {
-            kind.keywords()
-                .map(move |keyword| ((kind, keyword.name), keyword))
-        };
-        BlockKind::ALL.iter().copied().flat_map(row).collect()
-    });
+/// The keywords of each block in the order of [`BlockKind::ALL`], sorted by [`by_length`].
+static TABLE: LazyLock<Vec<Vec<&'static Keyword>>> = LazyLock::new(|| {
+    let sorted = |kind: &BlockKind| {
+        let mut keywords: Vec<_> = kind.keywords().collect();
+        keywords.sort_by_key(|keyword| by_length(keyword.name));
+        keywords
+    };
+    BlockKind::ALL.iter().map(sorted).collect()
+});
+
+/// An order of words in which most are told apart without looking at their letters.
+fn by_length(word: &str) -> (usize, &str) {
+    (word.len(), word)
+}
 
 /// Blocks by the name of the keyword that opens them.
 static BY_NAME: LazyLock<HashMap<&'static str, Vec<BlockKind>>> = LazyLock::new(|| {

@@ -28,6 +28,7 @@ use crate::tree::Word;
 
 pub use machine::{FileFacts, Machine, check_machine};
 pub use pair::compare_pair;
+pub(crate) use rules::Selection;
 pub use rules::{Rules, UnknownCode};
 pub(crate) use setting::is_without_effect;
 
@@ -36,9 +37,15 @@ struct Lint<'l, 'a> {
     report: &'l mut Report<'a>,
     root: &'l Block,
     config: &'l Config,
+    selection: &'l Selection<'l>,
 }
 
 impl<'a> Lint<'_, 'a> {
+    /// Whether somebody wants to hear of this.
+    fn wants(&self, code: Code) -> bool {
+        self.selection.may_report(code)
+    }
+
     fn warn(&mut self, code: Code, span: Span, message: impl Into<String>, help: &str) {
         let diagnostic = self.report.warning(code, span, message).help(help);
         self.report.push(diagnostic);
@@ -67,11 +74,17 @@ impl<'a> Lint<'_, 'a> {
 }
 
 /// Applies every rule.
-pub(crate) fn lint(root: &Block, config: &Config, report: &mut Report<'_>) {
+pub(crate) fn lint(
+    root: &Block,
+    config: &Config,
+    selection: &Selection<'_>,
+    report: &mut Report<'_>,
+) {
     let mut lint = Lint {
         report,
         root,
         config,
+        selection,
     };
     setting::rules(&mut lint);
     vrrp::rules(&mut lint);

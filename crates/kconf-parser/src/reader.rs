@@ -44,7 +44,9 @@ struct Reader<'r, 'a> {
 
 impl Reader<'_, '_> {
     fn block(&mut self, mut block: Block, statements: &[Statement]) -> Block {
-        block.settings.reserve_exact(statements.len().min(16));
+        let blocks = statements.iter().filter(|it| it.block.is_some()).count();
+        block.settings.reserve_exact(statements.len() - blocks);
+        block.blocks.reserve_exact(blocks);
         for statement in statements {
             self.statement(&mut block, statement);
         }
@@ -122,7 +124,7 @@ impl Reader<'_, '_> {
         match keyword.shape {
             Shape::WordList => {
                 let words = self.word_list(keyword, body);
-                let value = Some(Value::Words(words));
+                let value = Some(Value::Words(words.into()));
                 block.settings.push(setting(keyword, statement, value));
             }
             Shape::Entries(kind) | Shape::NamedEntries(kind) => {
@@ -160,7 +162,7 @@ impl Reader<'_, '_> {
 
     /// `HTTP_GET | SSL_GET {`, copied from a template.
     fn two_checkers(&mut self, statement: &Statement) -> bool {
-        let [bar, other] = statement.args.as_slice() else {
+        let [bar, other] = &*statement.args else {
             return false;
         };
         let (bar, other) = (self.report.slice(bar.span), self.report.slice(other.span));
@@ -256,7 +258,7 @@ impl Reader<'_, '_> {
             .report
             .error(Code::UnexpectedBlock, opener.outer(), message);
         self.report.push(diagnostic.help(help));
-        let (first, args) = (before.to_vec(), args.to_vec());
+        let (first, args) = (before.into(), args.into());
         let first = Statement {
             keyword: statement.keyword,
             args: first,
@@ -265,7 +267,7 @@ impl Reader<'_, '_> {
         let second = Statement {
             keyword: *opener,
             args,
-            block: Some(body.clone()),
+            block: Some(Box::new(body.clone())),
         };
         self.statement(block, &first);
         self.statement(block, &second);

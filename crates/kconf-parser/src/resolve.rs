@@ -19,7 +19,7 @@ mod vrrp;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::ast::Block;
+use crate::ast::{Block, Setting};
 use crate::config::{Config, VirtualServer, VirtualServerId};
 use crate::diagnostic::Code;
 use crate::keyword::BlockKind;
@@ -52,6 +52,19 @@ pub(crate) fn resolve(root: &Block, report: &mut Report<'_>) -> Config {
         services,
         vrrp,
         tls: globals::tls(root, report),
+    }
+}
+
+/// Commands of a keyword behind its first one: keepalived ignores them.
+fn second_scripts(report: &mut Report<'_>, block: &Block, first: &Setting) {
+    let same = |setting: &&Setting| std::ptr::eq(setting.keyword, first.keyword);
+    for setting in block.settings.iter().filter(same).skip(1) {
+        let message = format!("a second `{}` is ignored", first.keyword.name);
+        let diagnostic = report
+            .error(Code::Repeated, setting.span, message)
+            .also(report.place(first.span), "the first one counts")
+            .help("let one script call the others");
+        report.push(diagnostic);
     }
 }
 

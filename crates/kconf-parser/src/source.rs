@@ -16,6 +16,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use memchr::memchr_iter;
+
 /// A range of bytes of the expanded text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
@@ -110,9 +112,9 @@ pub struct SourceFile {
 
 impl SourceFile {
     fn new(path: PathBuf, text: String, included: Option<Place>) -> Self {
-        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let ends = memchr_iter(b'\n', text.as_bytes());
         let line_starts = std::iter::once(0)
-            .chain(ends.map(|(at, _)| to_u32(at + 1)))
+            .chain(ends.map(|at| to_u32(at + 1)))
             .collect();
         Self {
             path,

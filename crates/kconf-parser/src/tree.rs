@@ -67,9 +67,9 @@ pub struct Statement {
     /// The first word.
     pub keyword: Word,
     /// The other words.
-    pub args: Vec<Word>,
+    pub args: Box<[Word]>,
     /// What stands in braces behind it.
-    pub block: Option<Block>,
+    pub block: Option<Box<Block>>,
 }
 
 impl Statement {

@@ -255,7 +255,7 @@ pub(crate) fn read(keyword: &'static Keyword, args: &mut Args<'_, '_>) -> Option
             None => Some(Value::None),
             Some(_) => script::script(args).map(|script| Value::Script(Box::new(script))),
         },
-        Shape::Regex => script::regex(args).map(Value::Regex),
+        Shape::Regex => script::regex(args).map(|pattern| Value::Regex(pattern.into())),
         Shape::User => {
             let user = args.required("a user")?;
             Some(Value::User(Box::new(owner(args, user))))
@@ -280,7 +280,9 @@ pub(crate) fn read(keyword: &'static Keyword, args: &mut Args<'_, '_>) -> Option
         Shape::Protocol => service::protocol(args).map(Value::Protocol),
         Shape::Netmask => address::netmask(args).map(Value::Granularity),
         Shape::Digest => list::digest(args).map(Value::Digest),
-        Shape::StatusCodes => list::status_codes(args).map(Value::StatusCodes),
+        Shape::StatusCodes => {
+            list::status_codes(args).map(|codes| Value::StatusCodes(codes.into()))
+        }
         Shape::LvsTimeouts => Some(Value::LvsTimeouts(Box::new(list::lvs_timeouts(args)))),
         Shape::SyncDaemon => list::sync_daemon(args).map(|made| Value::SyncDaemon(Box::new(made))),
         Shape::Umask => number::umask(args).map(Value::Int),
@@ -340,7 +342,7 @@ fn words(args: &mut Args<'_, '_>, min: usize, max: usize) -> Option<Value> {
         };
         words.push(word);
     }
-    Some(Value::Words(words))
+    Some(Value::Words(words.into()))
 }
 
 /// One of some words; `any_case` ignores the case of letters.

@@ -3,9 +3,10 @@
 //!
 //! Needs keepalived 2.2 and the right to make network namespaces; without, it says so and passes.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kconf_parser::config::{
@@ -16,7 +17,7 @@ use kconf_parser::{Analysis, DiskLoader, Options, analyze, render};
 
 /// Makes the interfaces that the configurations name.
 const INTERFACES: &str = "ip link set lo up
-for i in eth0 eth1; do ip link add $i type bridge; ip link set $i up; done
+for i in eth0 eth1 eth2 ens192 bond0 br0; do ip link add $i type bridge; ip link set $i up; done
 ip addr add 10.9.9.1/24 dev eth0; ip addr add 10.9.8.1/24 dev eth1
 ip -6 addr add fe80::1/64 dev eth0 nodad";
 
@@ -139,6 +140,93 @@ const DIFFERENT_WHOLE: &[(&str, &str)] = &[(
     "the name of the mail server is not looked up",
 )];
 
+/// Changes to whole configurations on which we differ, and why.
+const DIFFERENT_VARIED: &[(&str, &str)] = &[
+    (
+        "nginx pair with a check script: ~~ script \"/usr/bin/pgrep nginx\" => script \"/etc/keepalived/check_nginx.sh\"",
+        NOT_HERE,
+    ),
+    (
+        "nginx pair with a check script: ~~ interface ens192 => interface ens192:0",
+        NOT_HERE,
+    ),
+    (
+        "firewall pair with a group of inside and outside: ~~ eth2 weight 10 => eth99 weight 10",
+        NOT_HERE,
+    ),
+    (
+        "cloud servers, unicast only: ~~ 203.0.113.77/32 dev lo scope host => 203.0.113.77/32 dev lo0 scope host",
+        NOT_HERE,
+    ),
+    (
+        "virtual MACs and ipvlans: ~~ use_vmac vrrp61; => use_vmac eth1;",
+        NOT_HERE,
+    ),
+    (
+        "routes and rules with every option: ~~ table 20 metric 5 => table twenty metric 5",
+        NOT_HERE,
+    ),
+    (
+        "routes and rules with every option: ~~ scope global src => protocol statik scope global src",
+        NOT_HERE,
+    ),
+    (
+        "routes and rules with every option: ~~ scope global src => protocol static scope global src",
+        "routes of any protocol are tracked",
+    ),
+    (
+        "cloud servers, unicast only: ~~ script_user root => script_user nobody nogroup",
+        "`-t` ends itself by a signal when scripts have another user than root",
+    ),
+    (
+        "cloud servers, unicast only: ~~ interface eth0 => ",
+        "unicast without an interface works, as the manual says",
+    ),
+    (
+        "virtual MACs and ipvlans: ~~ ipv62 10.9.8.62 => ipv62 10.9.8.62;    unicast_src_ip 10.9.8.62;    unicast_peer {;        10.9.8.63;    }",
+        "sets `vmac_xmit_base` and then complains about it",
+    ),
+    (
+        "cloud servers, unicast only: ~~ script_user root => script_user nobody:nogroup",
+        LATER,
+    ),
+    (
+        "cloud servers, unicast only: ~~ script_user root => script_user root:root",
+        LATER,
+    ),
+    (
+        "two families, version 3: ~~ vrrp_version 3 => vrrp_version 3;    v3_checksum_as_v2",
+        LATER,
+    ),
+    (
+        "virtual MACs and ipvlans: ~~ use_vmac vrrp61; => use_vmac name vrrp61;",
+        LATER,
+    ),
+    (
+        "virtual MACs and ipvlans: ~~ version 3; => version 3;    timer_expired_backup;    nopreempt;",
+        LATER,
+    ),
+    (
+        "virtual MACs and ipvlans: ~~ version 3; => version 3;    owner_ignore_adverts on;",
+        LATER,
+    ),
+    (
+        "virtual MACs and ipvlans: ~~ version 3; => version 3;    v3_checksum_as_v2;",
+        LATER,
+    ),
+    (
+        "virtual MACs and ipvlans: ~~ version 3; => version 3;    no_virtual_ipaddress;",
+        LATER,
+    ),
+    (
+        "virtual MACs and ipvlans: ~~ version 3; => version 3;    auth_hmac {;        key 1 hex:00112233445566778899aabbccddeeff;        active_key 1;        anti_replay time;        time_window 2;        mode enforce;    };",
+        LATER,
+    ),
+];
+
+/// Versions after 2.2.7 know it.
+const LATER: &str = "later versions take it";
+
 /// Compares the verdicts on named texts; `different` are the names where they are not the same.
 fn compare(texts: &[(String, String)], different: &[(&str, &str)]) {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -148,8 +236,8 @@ fn compare(texts: &[(String, String)], different: &[(&str, &str)]) {
     }
     shell(&format!(
         "{INTERFACES}
-        cd {}; for f in *.conf; do
-        timeout 10 keepalived -t -f $PWD/$f >$f.out 2>&1; echo \"status $?\" >>$f.out; done",
+        cd {}; ls *.conf | xargs -P2 -I@ sh -c \
+        'timeout 10 keepalived -t -f $PWD/@ >@.out 2>&1; echo \"status $?\" >>@.out'",
         folder.path().display()
     ));
     let mut wrong = String::new();
@@ -188,21 +276,92 @@ fn verdicts_are_those_of_keepalived() {
     compare(&texts.collect::<Vec<_>>(), DIFFERENT);
 }
 
+/// Named texts of a file, each behind a line with five signs and its name.
+fn named(path: &Path) -> Vec<(String, String)> {
+    let whole = fs::read_to_string(path).expect("it is there");
+    let parts = whole.split("##### ").skip(1);
+    let parts = parts.map(|part| part.split_once('\n').expect("a name and a text"));
+    parts
+        .map(|(name, text)| (name.to_owned(), text.to_owned()))
+        .collect()
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("it is there");
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.expect("readable").path())
+        .collect();
+    paths.sort();
+    paths
+}
+
 /// Each whole configuration, and once more as an editor of another system writes it.
 #[test]
 fn whole_configurations_have_the_verdict_of_keepalived() {
     if !possible() {
         return;
     }
-    let whole = fs::read_to_string("tests/keepalived/whole.txt").expect("it is there");
-    let mut texts = Vec::new();
-    for part in whole.split("##### ").skip(1) {
-        let (name, text) = part.split_once('\n').expect("a name and a text");
-        texts.push((name.to_owned(), text.to_owned()));
-        let other = text.trim_end().replace('\n', "\r\n").replace("    ", "\t");
-        texts.push((name.to_owned(), other));
+    let mut texts = named(Path::new("tests/keepalived/whole.txt"));
+    for path in files("tests/samples/howto") {
+        let text = fs::read_to_string(&path).expect("it is there");
+        texts.push((path.display().to_string(), text));
     }
+    let other = |(name, text): &(String, String)| {
+        let text = text.trim_end().replace('\n', "\r\n").replace("    ", "\t");
+        (name.clone(), text)
+    };
+    let others: Vec<_> = texts.iter().map(other).collect();
+    texts.extend(others);
     compare(&texts, DIFFERENT_WHOLE);
+}
+
+/// Whole configurations, and what becomes of each when one place of it is written otherwise: a
+/// line `~~ OLD => NEW` behind the text; `;` ends a line there.
+fn varied() -> Vec<(String, String)> {
+    let mut texts = Vec::new();
+    for path in files("tests/keepalived/varied") {
+        for (name, whole) in named(&path) {
+            let (changes, lines): (Vec<&str>, Vec<&str>) =
+                whole.lines().partition(|line| line.starts_with("~~ "));
+            let text = lines.join("\n") + "\n";
+            for change in changes {
+                let (old, new) = change[3..].split_once("=>").expect("a change");
+                let plain = |text: &str| text.replace(';', "\n");
+                let (old, new) = (plain(old.trim_end_matches(' ')), plain(new.trim()));
+                assert!(text.contains(&old), "{name} has {old:?}");
+                texts.push((format!("{name}: {change}"), text.replacen(&old, &new, 1)));
+            }
+            texts.push((name, text));
+        }
+    }
+    texts
+}
+
+#[test]
+fn each_slip_in_a_good_configuration_has_the_verdict_of_keepalived() {
+    if possible() {
+        compare(&varied(), DIFFERENT_VARIED);
+    }
+}
+
+/// No keyword is left out of what is compared.
+#[test]
+fn every_keyword_is_in_a_whole_configuration() {
+    let mut texts = varied();
+    texts.extend(named(Path::new("tests/keepalived/whole.txt")));
+    let split = |text: &str| -> Vec<String> {
+        text.split([' ', '\t', '\n', '{', '}'])
+            .map(str::to_owned)
+            .collect()
+    };
+    let used: HashSet<String> = texts.iter().flat_map(|(_, text)| split(text)).collect();
+    let all = fs::read_to_string("tests/keywords.txt").expect("it is there");
+    let names = all.lines().skip(1).filter(|line| !line.starts_with('['));
+    let missing: Vec<&str> = names
+        .flat_map(|line| line.split(' '))
+        .filter(|name| !used.contains(*name))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 /// What keepalived says it read, without times of day.

@@ -42,7 +42,7 @@ fn snapshot(folder: &str) {
             "{}{}\n\n===== tree\n{}\n===== resolved\n{:#?}\n",
             render::human(&analysis, false),
             render::summary(std::slice::from_ref(&analysis)),
-            tree::print(&analysis.tree, analysis.sources.text()),
+            tree::print(&analysis.tree(), analysis.sources.text()),
             analysis.config,
         );
         insta::with_settings!({

@@ -232,7 +232,7 @@ fn block_of<'a>(statement: &'a Statement, path: &[&str]) -> Result<&'a Block, Ed
     let name = || path.last().copied().unwrap_or_default().to_owned();
     statement
         .block
-        .as_ref()
+        .as_deref()
         .ok_or_else(|| EditError::NoBlock(name()))
 }
 

@@ -101,7 +101,7 @@ impl Expander<'_> {
                     .push(Diagnostic::error(Code::ExpansionLimit, place, message));
             }
             Ok(bytes) => {
-                let text = to_text(&bytes);
+                let text = to_text(bytes);
                 let file = self.sources.add_file(path.to_owned(), text, Some(place));
                 self.known.insert(path.to_owned(), file);
                 self.read(file, path);

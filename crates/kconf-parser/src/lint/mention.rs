@@ -63,6 +63,13 @@ impl Mentions {
         self.lines.is_empty() && self.files.is_empty()
     }
 
+    /// Whether any comment says something of a code.
+    pub(super) fn name(&self, code: Code) -> bool {
+        let mut lines = self.lines.keys().map(|(_, _, code)| *code);
+        let mut files = self.files.keys().map(|(_, code)| *code);
+        lines.any(|said| said == code) || files.any(|said| said == code)
+    }
+
     /// What a comment says of a code in a line, by index from 0.
     pub(super) fn said(&self, file: FileId, line: usize, code: Code) -> Option<bool> {
         let of_line = self.lines.get(&(file, line, code));

@@ -74,21 +74,46 @@ impl Rules {
 
     /// Leaves out what is switched off, here or by a comment.
     pub fn apply(&self, found: &mut Vec<Diagnostic>, sources: &SourceMap) {
-        let mentions = Mentions::of(sources);
+        self.select(sources).apply(found, sources);
+    }
+
+    /// The rules for some files, with what comments in them say.
+    pub(crate) fn select(&self, sources: &SourceMap) -> Selection<'_> {
+        Selection {
+            rules: self,
+            mentions: Mentions::of(sources),
+        }
+    }
+}
+
+/// Rules, and what comments of a configuration say of them.
+pub(crate) struct Selection<'r> {
+    rules: &'r Rules,
+    mentions: Mentions,
+}
+
+impl Selection<'_> {
+    /// Whether a warning of this kind is reported anywhere; if not, nobody needs to look for it.
+    pub(crate) fn may_report(&self, code: Code) -> bool {
+        self.rules.is_on(code) || self.mentions.name(code)
+    }
+
+    /// Leaves out what is switched off.
+    pub(crate) fn apply(&self, found: &mut Vec<Diagnostic>, sources: &SourceMap) {
         found.retain(|diagnostic| {
             if diagnostic.severity == Severity::Error {
                 return true;
             }
             let place = diagnostic.primary.place;
-            let said = match mentions.is_empty() {
+            let said = match self.mentions.is_empty() {
                 true => None,
                 false => {
                     let file = sources.file(place.file);
                     let line = file.map_or(0, |file| file.line_index(place.start));
-                    mentions.said(place.file, line, diagnostic.code)
+                    self.mentions.said(place.file, line, diagnostic.code)
                 }
             };
-            said.unwrap_or_else(|| self.is_on(diagnostic.code))
+            said.unwrap_or_else(|| self.rules.is_on(diagnostic.code))
         });
     }
 }

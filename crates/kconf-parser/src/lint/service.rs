@@ -13,13 +13,17 @@ pub(super) fn rules(lint: &mut Lint<'_, '_>) {
     let mut globals = root.children(BlockKind::GlobalDefs);
     let alerts_said = globals.any(|block| alerts.iter().any(|name| block.setting(name).is_some()));
     let mails = !lint.config.globals.notification_email.is_empty();
+    let tells_alerts = mails && !alerts_said && lint.wants(Code::DefaultAlerts);
+    let tells_first_check = lint.wants(Code::FirstCheckLate);
     for block in root.children(BlockKind::VirtualServer) {
         without_checks(lint, block);
         hashing(lint, block);
         persistence(lint, block);
         sorry(lint, block);
-        first_check(lint, block);
-        if mails && !alerts_said {
+        if tells_first_check {
+            first_check(lint, block);
+        }
+        if tells_alerts {
             default_alerts(lint, block);
         }
     }

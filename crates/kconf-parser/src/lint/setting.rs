@@ -1,8 +1,6 @@
 //! Rules about single settings, whatever the block.
 
-use std::collections::HashMap;
-
-use crate::ast::{Block, Value};
+use crate::ast::{Block, Setting, Value};
 use crate::diagnostic::Code;
 use crate::keyword::{BlockKind, Shape};
 use crate::source::Span;
@@ -72,7 +70,7 @@ const WITHOUT_EFFECT: &[(BlockKind, &[&str])] = &[
 
 pub(super) fn rules(lint: &mut Lint<'_, '_>) {
     let root = lint.root;
-    block(lint, root);
+    block(lint, root, &mut Vec::new());
     script_security(lint);
 }
 
@@ -99,43 +97,46 @@ fn first_script(block: &Block) -> Option<Span> {
         .min_by_key(|span| span.start)
 }
 
-fn block(lint: &mut Lint<'_, '_>, block_: &Block) {
-    repeated(lint, block_);
+/// `seen` is room for the settings of one block.
+fn block<'b>(lint: &mut Lint<'_, '_>, block_: &'b Block, seen: &mut Vec<&'b Setting>) {
+    repeated(lint, block_, seen);
     single_quotes(lint, block_);
     without_effect(lint, block_);
     swapped_switch(lint, block_);
     for inner in &block_.blocks {
-        block(lint, inner);
+        block(lint, inner, seen);
     }
 }
 
 /// Of two lines with one keyword the last one counts, silently.
-fn repeated(lint: &mut Lint<'_, '_>, block: &Block) {
-    // Most blocks are small, and most keywords stand there once.
-    if block.settings.len() < 2 {
-        return;
-    }
-    let mut seen = HashMap::with_capacity(block.settings.len());
+fn repeated<'b>(lint: &mut Lint<'_, '_>, block: &'b Block, seen: &mut Vec<&'b Setting>) {
+    // A block has few keywords: to look through them is faster than to hash each.
+    seen.clear();
     for setting in &block.settings {
         let scalar = match setting.keyword.shape {
             Shape::Flag | Shape::Script | Shape::OptScript => false,
             shape => !shape.has_block(),
         };
         // Of these the first one counts, or it is reported where it is resolved.
-        let elsewhere = matches!(setting.keyword.name, "state" | "file" | "weight")
-            && matches!(
-                block.kind,
-                BlockKind::VrrpInstance | BlockKind::TrackFile | BlockKind::VrrpScript
-            );
+        let elsewhere = matches!(
+            setting.keyword.name,
+            "state" | "file" | "weight" | "use_vmac" | "use_ipvlan"
+        ) && matches!(
+            block.kind,
+            BlockKind::VrrpInstance | BlockKind::TrackFile | BlockKind::VrrpScript
+        );
         if !scalar || elsewhere || ADDING.contains(&setting.keyword.name) {
             continue;
         }
-        let Some(first) = seen.insert(setting.keyword.name, setting.span) else {
+        let same = |other: &&mut &Setting| std::ptr::eq(other.keyword, setting.keyword);
+        let Some(last) = seen.iter_mut().find(same) else {
+            seen.push(setting);
             continue;
         };
+        let first = std::mem::replace(last, setting);
         let name = setting.keyword.name;
         let message = format!("`{name}` is set again: this line counts, the one above does not");
-        let other = (first, "without effect");
+        let other = (first.span, "without effect");
         let help = "delete one of the two lines";
         lint.warn_with(Code::Overridden, setting.span, message, other, help);
     }

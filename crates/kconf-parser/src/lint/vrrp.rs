@@ -45,7 +45,7 @@ fn master_without_priority(lint: &mut Lint<'_, '_>, block: &Block) {
 
 fn addresses(lint: &mut Lint<'_, '_>, block: &Block) {
     let lists = ["virtual_ipaddress", "virtual_ipaddress_excluded"];
-    let mut wide = None;
+    let (mut wide, deprecated) = (None, lint.wants(Code::DeprecatedAddress));
     for setting in &block.settings {
         let Some(Value::Addresses(lines)) = &setting.value else {
             continue;
@@ -55,7 +55,7 @@ fn addresses(lint: &mut Lint<'_, '_>, block: &Block) {
             let net = line.value.address;
             let options = line.value.options.as_deref();
             let explicit = options.is_some_and(|some| some.preferred_lft.is_some());
-            if net.prefix_len() == 128 && !explicit {
+            if deprecated && net.prefix_len() == 128 && !explicit {
                 let message = format!("{} is deprecated as soon as it is set", net.addr());
                 let help = "the kernel then uses it for no new connection of its own; write \
                             `/64`, or `preferred_lft forever`";

@@ -64,7 +64,7 @@ fn lines<T>(
     keyword: &Keyword,
     body: &Block,
     read: impl Fn(&mut Args<'_, '_>, EntryKind) -> Option<T>,
-) -> Vec<Entry<T>> {
+) -> Box<[Entry<T>]> {
     let mut found = Vec::with_capacity(body.statements.len());
     let mut words: Vec<Word> = Vec::new();
     for statement in &body.statements {
@@ -84,8 +84,7 @@ fn lines<T>(
         args.finish(|_| false);
         found.extend(value.map(|value| Entry { span, value }));
     }
-    found.shrink_to_fit();
-    found
+    found.into()
 }
 
 /// A block in a list.

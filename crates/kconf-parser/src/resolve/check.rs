@@ -254,7 +254,7 @@ fn regex(context: &Context<'_, '_>, url: &Block) -> Option<Regex> {
     };
     let offset = |keyword: &str| u64::try_from(url.int(keyword)?).ok();
     Some(Regex {
-        pattern: pattern.clone(),
+        pattern: pattern.to_string(),
         options,
         no_match: url.flag("regex_no_match"),
         min_offset: offset("regex_min_offset").unwrap_or(0),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::ast::{Block, Value};
 use crate::config::{FlushOnStop, Globals, NotifyFifo, Script, SmtpServer, TlsContext};
+use crate::diagnostic::Code;
 use crate::keyword::BlockKind;
 use crate::report::Report;
 use crate::source::Span;
@@ -25,9 +26,21 @@ pub(super) struct Alerts {
     pub(super) vrrp: Option<bool>,
 }
 
+/// A mail server that gets no time at all.
+fn no_patience(block: &Block, report: &mut Report<'_>) {
+    let keyword = "smtp_connect_timeout";
+    let setting = block.setting(keyword);
+    if let (Some(setting), Some(Duration::ZERO)) = (setting, block.time(keyword)) {
+        let message = format!("`{keyword} 0` becomes 1");
+        let diagnostic = report.warning(Code::OutOfRange, setting.span, message);
+        report.push(diagnostic.help("the least is one second"));
+    }
+}
+
 /// Everything in `global_defs`; several blocks count as one.
-pub(super) fn globals(root: &Block, report: &Report<'_>) -> Resolved {
+pub(super) fn globals(root: &Block, report: &mut Report<'_>) -> Resolved {
     let block = merged(root, BlockKind::GlobalDefs);
+    no_patience(&block, report);
     let text = |word: Word| word.value(report.text()).into_owned();
     let word = |keyword: &str| block.word(keyword).map(text);
     let flag = |keyword: &str| block.flag(keyword);
@@ -59,7 +72,6 @@ pub(super) fn globals(root: &Block, report: &Report<'_>) -> Resolved {
             _ => None,
         },
         smtp_helo_name: word("smtp_helo_name"),
-        // keepalived makes 1 of 0.
         smtp_connect_timeout: time("smtp_connect_timeout", usual.smtp_connect_timeout)
             .max(Duration::from_secs(1)),
         checker_log_all_failures: on("checker_log_all_failures"),

@@ -11,7 +11,7 @@ use crate::source::Span;
 
 use super::check;
 use super::group::family;
-use super::service::{Context, Where, warn};
+use super::service::{Context, Where, script, warn};
 
 pub(super) fn sorry_server(
     context: &mut Context<'_, '_>,
@@ -124,8 +124,8 @@ fn real_server(
         upper_threshold: upper,
         lower_threshold: lower,
         inhibit_on_failure: inhibit.unwrap_or_else(|| service.flag("inhibit_on_failure")),
-        notify_up: server.script("notify_up").cloned(),
-        notify_down: server.script("notify_down").cloned(),
+        notify_up: script(context, server, "notify_up"),
+        notify_down: script(context, server, "notify_down"),
         smtp_alert: server
             .bool("smtp_alert")
             .or(context.alerts.checker)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::ast::{Block, Setting, Target, Value};
 use crate::config::{
     Endpoint, Family, ForwardMethod, Globals, Granularity, Persistence, Protocol, RealServer,
-    Scheduler, SchedulerFlags, VirtualServer, VirtualServerId,
+    Scheduler, SchedulerFlags, Script, VirtualServer, VirtualServerId,
 };
 use crate::diagnostic::Code;
 use crate::keyword::BlockKind;
@@ -87,8 +87,8 @@ pub(super) fn service(context: &mut Context<'_, '_>, block: &Block) -> Option<Vi
         omega: block.flag("omega"),
         quorum: 1,
         hysteresis: 0,
-        quorum_up: block.script("quorum_up").cloned(),
-        quorum_down: block.script("quorum_down").cloned(),
+        quorum_up: script(context, block, "quorum_up"),
+        quorum_down: script(context, block, "quorum_down"),
         smtp_alert: block
             .bool("smtp_alert")
             .or(context.alerts.checker)
@@ -395,7 +395,7 @@ fn engine(context: &mut Context<'_, '_>, block: &Block, protocol: Protocol) -> O
         ("sip", Protocol::Udp) => return Some(name),
         ("sip", _) => {
             let message = "the persistence engine sip needs UDP; the line is ignored";
-            context.report.error(code, setting.span, message)
+            context.report.warning(code, setting.span, message)
         }
         _ => {
             let message = "the only persistence engine is sip; the line is ignored";
@@ -490,6 +490,18 @@ fn quorum(context: &mut Context<'_, '_>, block: &Block, servers: &[RealServer]) 
         hysteresis = 0;
     }
     (quorum, hysteresis)
+}
+
+/// The first command of a keyword; keepalived ignores the others, unlike with other keywords.
+pub(super) fn script(
+    context: &mut Context<'_, '_>,
+    block: &Block,
+    keyword: &str,
+) -> Option<Script> {
+    let mut settings = block.settings.iter();
+    let first = settings.find(|setting| setting.keyword.name == keyword)?;
+    super::second_scripts(context.report, block, first);
+    block.script(keyword).cloned()
 }
 
 pub(super) fn warn(

@@ -25,7 +25,7 @@ pub(crate) fn build(
         text,
         tokens,
         vocabulary,
-        root: Vec::new(),
+        statements: Vec::new(),
         frames: Vec::new(),
         line: Vec::new(),
         line_start: 0,
@@ -45,7 +45,8 @@ pub(crate) fn build(
 struct Frame {
     statement: Statement,
     open: Span,
-    statements: Vec<Statement>,
+    /// Index of the first statement in it.
+    first: usize,
     /// Token that begins the statement.
     first_token: usize,
 }
@@ -54,7 +55,8 @@ struct Builder<'a> {
     text: &'a str,
     tokens: &'a [Token],
     vocabulary: &'a dyn Vocabulary,
-    root: Vec<Statement>,
+    /// Statements of the top level, then of each open block.
+    statements: Vec<Statement>,
     frames: Vec<Frame>,
     /// Words of the statement that is being read.
     line: Vec<Word>,
@@ -126,7 +128,7 @@ impl Builder<'_> {
             at += 1;
         }
         self.problems.sort_by_key(Problem::start);
-        (self.root, self.problems)
+        (self.statements, self.problems)
     }
 
     fn word(&mut self, at: usize, word: Word) {
@@ -143,7 +145,7 @@ impl Builder<'_> {
             // keepalived ignores a line with an open quote.
             if !broken {
                 self.reopen_if_closed_early(&statement);
-                self.here().push(statement);
+                self.statements.push(statement);
                 self.pending = true;
             }
         }
@@ -153,17 +155,24 @@ impl Builder<'_> {
         let (keyword, args) = self.line.split_first()?;
         let statement = Statement {
             keyword: *keyword,
-            args: args.to_vec(),
+            args: args.into(),
             block: None,
         };
         self.line.clear();
         Some(statement)
     }
 
-    fn here(&mut self) -> &mut Vec<Statement> {
-        match self.frames.last_mut() {
-            Some(frame) => &mut frame.statements,
-            None => &mut self.root,
+    /// The statements of the innermost block so far.
+    fn here(&self) -> &[Statement] {
+        let first = self.frames.last().map_or(0, |frame| frame.first);
+        self.statements.get(first..).unwrap_or_default()
+    }
+
+    /// Takes statements of the innermost block back that begin at this offset or behind it.
+    fn forget_from(&mut self, offset: u32) {
+        let behind = |statement: &Statement| statement.keyword.outer().start >= offset;
+        while self.here().last().is_some_and(behind) {
+            self.statements.pop();
         }
     }
 
@@ -185,7 +194,7 @@ impl Builder<'_> {
             }
             None => {
                 let pending = std::mem::take(&mut self.pending);
-                let last = if pending { self.here().pop() } else { None };
+                let last = if pending { self.statements.pop() } else { None };
                 last.unwrap_or_else(|| {
                     self.problems.push(Problem::StrayBlock(brace));
                     first_token = at;
@@ -198,7 +207,7 @@ impl Builder<'_> {
                     };
                     Statement {
                         keyword,
-                        args: Vec::new(),
+                        args: Box::default(),
                         block: None,
                     }
                 })
@@ -208,7 +217,7 @@ impl Builder<'_> {
         self.frames.push(Frame {
             statement,
             open: brace,
-            statements: Vec::new(),
+            first: self.statements.len(),
             first_token,
         });
     }
@@ -231,20 +240,19 @@ impl Builder<'_> {
         let Some(Frame {
             mut statement,
             open,
-            mut statements,
+            first,
             ..
         }) = self.frames.pop()
         else {
             return false;
         };
-        // Most blocks are small: room for more would be half of the tree.
-        statements.shrink_to_fit();
-        statement.block = Some(Block {
+        let statements = self.statements.drain(first..).collect();
+        statement.block = Some(Box::new(Block {
             open,
             close,
             statements,
-        });
-        self.here().push(statement);
+        }));
+        self.statements.push(statement);
         true
     }
 
@@ -315,7 +323,7 @@ impl Builder<'_> {
             .checked_sub(depth)
             .filter(|missing| *missing > 0)?;
         let frame = self.frames.get(depth)?;
-        let start = frame.first_token;
+        let (start, statements) = (frame.first_token, frame.first);
         let counted = frame.statement.span();
         self.repairs += 1;
         self.reread += here.saturating_sub(start);
@@ -349,17 +357,16 @@ impl Builder<'_> {
                 .get(here)
                 .map_or(u32::MAX, |token| token.span.start);
             self.line.clear();
-            self.here()
-                .retain(|statement| statement.keyword.outer().start < first);
+            self.forget_from(first);
             self.pending = false;
             return Some(here);
         }
         // Undo what was read since, and read it again with the braces in place.
         let first = self.tokens.get(start).map_or(0, |token| token.span.start);
         self.problems.retain(|problem| problem.start() < first);
+        self.statements.truncate(statements);
         self.frames.truncate(depth);
-        self.here()
-            .retain(|statement| statement.keyword.outer().start < first);
+        self.forget_from(first);
         self.line.clear();
         self.line_broken = false;
         self.pending = false;
@@ -378,19 +385,10 @@ impl Builder<'_> {
             .frames
             .last()
             .map_or("", |frame| self.slice(frame.statement.keyword.span));
-        let siblings = self
-            .frames
-            .last()
-            .map_or(&self.root, |frame| &frame.statements);
-        let Some(last) = siblings.last() else {
+        let Some(last) = self.here().last() else {
             return;
         };
-        let Some(Block {
-            open,
-            close: Some(close),
-            ..
-        }) = last.block
-        else {
+        let Some(Some(close)) = last.block.as_ref().map(|block| block.close) else {
             return;
         };
         let before = self.slice(last.keyword.span);
@@ -402,21 +400,23 @@ impl Builder<'_> {
         if !self.brace_too_many(statement.keyword.outer()) {
             return;
         }
-        let Some(mut reopened) = self.here().pop() else {
+        let Some(mut reopened) = self.statements.pop() else {
             return;
         };
-        let statements = reopened
-            .block
-            .take()
-            .map(|block| block.statements)
-            .unwrap_or_default();
+        let Some(Block {
+            open, statements, ..
+        }) = reopened.block.take().map(|block| *block)
+        else {
+            return;
+        };
         let first_token = self.token_at(reopened.keyword.outer(), usize::MAX);
         self.frames.push(Frame {
             statement: reopened,
             open,
-            statements,
+            first: self.statements.len(),
             first_token,
         });
+        self.statements.extend(statements);
         self.problems.push(Problem::ExtraBrace {
             brace: close,
             closes,

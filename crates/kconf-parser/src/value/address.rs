@@ -43,6 +43,12 @@ pub(super) fn address_port(args: &mut Args<'_, '_>) -> Option<Value> {
 /// A host name or address and perhaps a port.
 pub(super) fn host_port(args: &mut Args<'_, '_>) -> Option<Value> {
     let host = args.required("a host")?;
+    if let Some((name, port)) = joined_port(args.text(host)) {
+        let message = "the port is a word of its own";
+        let place = args.report.place(host.span);
+        let diagnostic = args.report.error(Code::BadAddress, host.outer(), message);
+        return args.wrong(diagnostic.suggest(place, format!("{name} {port}")));
+    }
     let port = optional_port(args).ok()?;
     Some(Value::HostPort(host, port))
 }
@@ -77,6 +83,16 @@ pub(crate) fn parse_address(args: &mut Args<'_, '_>, word: Word) -> Option<IpAdd
     if let Ok(address) = text.parse() {
         return Some(address);
     }
+    if let Some((address, length)) = text.split_once('/')
+        && let Ok(read) = address.parse()
+    {
+        let message = format!("`/{length}` is not read: an address stands here, no network");
+        let place = args.report.place(word.span);
+        let code = Code::BadAddress;
+        let diagnostic = args.report.warning(code, word.outer(), message);
+        args.report.push(diagnostic.suggest(place, address));
+        return Some(read);
+    }
     let message = format!("`{text}` is not an IP address");
     let diagnostic = args.report.error(Code::BadAddress, word.outer(), message);
     let name = text.strip_prefix('$').unwrap_or(text);
@@ -85,11 +101,6 @@ pub(crate) fn parse_address(args: &mut Args<'_, '_>, word: Word) -> Option<IpAdd
         diagnostic
             .help("the port is a word of its own")
             .suggest(place, format!("{address} {port}"))
-    } else if let Some((address, _)) = text.split_once('/').filter(|(head, _)| is_address(head)) {
-        let place = args.report.place(word.span);
-        diagnostic
-            .help("no prefix length may follow here")
-            .suggest(place, address)
     } else if name.starts_with(|first: char| first.is_ascii_uppercase())
         && name
             .bytes()
@@ -123,6 +134,12 @@ fn split_port(text: &str) -> Option<(&str, u16)> {
     let address = address.trim_start_matches('[').trim_end_matches(']');
     is_address(address).then_some(())?;
     Some((address, port.parse().ok()?))
+}
+
+/// `HOST:80`, but no IPv6 address.
+fn joined_port(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':').filter(|_| !is_address(text))?;
+    Some((host, port.parse().ok()?))
 }
 
 /// An IPv4 netmask, or an IPv6 prefix length.

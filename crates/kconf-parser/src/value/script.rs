@@ -30,18 +30,25 @@ pub(super) fn script(args: &mut Args<'_, '_>) -> Option<Script> {
     Some(Script { argv, user })
 }
 
-/// A pattern: exactly one word in quotes.
+/// A pattern: one word in quotes.
 pub(super) fn regex(args: &mut Args<'_, '_>) -> Option<String> {
     let first = args.required("a pattern in quotes")?;
     let text = raw(args, first.outer());
     args.rest();
-    let mut found = words(text).unwrap_or_default();
-    if found.len() != 1 {
+    let mut found = words(text).unwrap_or_default().into_iter();
+    let Some(pattern) = found.next() else {
         let message = "the pattern cannot be read: it must be one word in quotes";
         let diagnostic = args.report.error(Code::BadValue, first.outer(), message);
         return args.wrong(diagnostic);
+    };
+    if found.next().is_some() {
+        let message = format!("the pattern is `{pattern}` only: the words behind it are not read");
+        let help = "put all of a pattern in one pair of quotes";
+        let code = Code::TrailingWords;
+        let diagnostic = args.report.warning(code, first.outer(), message);
+        args.report.push(diagnostic.help(help));
     }
-    found.pop()
+    Some(pattern)
 }
 
 /// The text from a word to the last word before a comment, as it stands there.

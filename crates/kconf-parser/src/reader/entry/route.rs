@@ -65,7 +65,10 @@ impl Reader {
             return;
         }
         match name {
-            "inet" | "inet6" => self.family(args, word),
+            "inet" | "inet6" => {
+                self.is_v6 = Some(name == "inet6");
+                lost_word(args, word);
+            }
             "to" => {
                 if let Some(word) = args.required("a destination") {
                     match kind_of(args.text(word)) {
@@ -91,7 +94,7 @@ impl Reader {
             }
             "from" => {
                 if let Some(word) = args.required("a prefix") {
-                    route.from = network(args, word).or(route.from);
+                    route.from = from(args, word).or(route.from);
                 }
             }
             "dev" | "oif" => route.interface = name_of(args, "dev"),
@@ -120,7 +123,7 @@ impl Reader {
                 let lock = lock(args);
                 route.congctl = text_of(args).map(|name| (name, lock));
             }
-            "pref" => route.preference = text_of(args),
+            "pref" => route.preference = preference(args, word),
             "ttl-propagate" => {
                 let word = args.required("a value");
                 let chosen =
@@ -163,24 +166,6 @@ impl Reader {
             self.wrong |= read.is_none();
             self.destination = read.or(self.destination);
         }
-    }
-
-    /// In keepalived, the word behind `inet` and `inet6` is lost unless it is `to`.
-    fn family(&mut self, args: &mut Args<'_, '_>, word: Word) {
-        let name = args.text(word);
-        self.is_v6 = Some(name == "inet6");
-        let Some(next) = args.peek().filter(|next| args.text(*next) != "to") else {
-            return;
-        };
-        let text = args.text(next);
-        let message = format!("keepalived loses `{text}`, the word behind `{name}`");
-        let place = args.report.place(next.outer());
-        let diagnostic = args
-            .report
-            .error(Code::LostWord, next.outer(), message)
-            .help(format!("write `{name} to {text}`, or leave `{name}` out"));
-        let diagnostic = diagnostic.suggest(place, format!("to {text}"));
-        args.report.push(diagnostic);
     }
 
     /// Everything behind `nexthop`.
@@ -279,6 +264,53 @@ fn kind_of(name: &str) -> Option<RouteKind> {
         "nat" => RouteKind::Nat,
         _ => return None,
     })
+}
+
+/// In keepalived, the word behind `inet` and `inet6` is lost unless it is `to`.
+pub(super) fn lost_word(args: &mut Args<'_, '_>, family: Word) {
+    let name = args.text(family);
+    let Some(next) = args.peek().filter(|next| args.text(*next) != "to") else {
+        return;
+    };
+    let text = args.text(next);
+    let message = format!("keepalived loses `{text}`, the word behind `{name}`");
+    let diagnostic = args
+        .report
+        .error(Code::LostWord, next.outer(), message)
+        .help(format!("write `{name} to {text}`, or leave `{name}` out"));
+    let place = args.report.place(next.outer());
+    args.report
+        .push(diagnostic.suggest(place, format!("to {text}")));
+}
+
+/// The source that a route is for; only IPv6 has such.
+fn from(args: &mut Args<'_, '_>, word: Word) -> Option<IpNet> {
+    let read = network(args, word)?;
+    if read.addr().is_ipv4() {
+        let message = "only routes of IPv6 have a `from`";
+        let diagnostic = args
+            .report
+            .error(Code::FamilyMismatch, word.outer(), message);
+        let help = "a rule of policy chooses by the source: `from PREFIX table NUMBER`";
+        return args.wrong(diagnostic.help(help));
+    }
+    Some(read)
+}
+
+/// How a router ranks among others.
+fn preference(args: &mut Args<'_, '_>, option: Word) -> Option<String> {
+    let word = args.required("a preference")?;
+    let text = args.text(word);
+    if matches!(text, "low" | "medium" | "high") || text.parse::<u8>().is_ok() {
+        return Some(text.to_owned());
+    }
+    let option = args.text(option);
+    bad_option(
+        args,
+        word,
+        option,
+        "`low`, `medium`, `high` or a number to 255",
+    )
 }
 
 /// `[inet|inet6] IP`.
@@ -402,8 +434,19 @@ fn encap(args: &mut Args<'_, '_>) -> Vec<String> {
         return Vec::new();
     };
     let mut words = vec![kind.to_owned()];
-    if matches!(kind, "mpls" | "ila") {
-        words.extend(text_of(args));
+    if matches!(kind, "mpls" | "ila")
+        && let Some(label) = args.next()
+    {
+        let text = args.text(label);
+        if !text.starts_with(|first: char| first.is_ascii_hexdigit()) {
+            bad_option::<()>(
+                args,
+                label,
+                "encap",
+                "the labels or the locator of the tunnel",
+            );
+        }
+        words.push(text.to_owned());
     }
     const PAIRS: &[&str] = &["id", "dst", "src", "tos", "ttl", "hoplimit", "flags", "tc"];
     while let Some(word) = args.peek().filter(|word| PAIRS.contains(&args.text(*word))) {

@@ -11,7 +11,7 @@ use crate::tree::Word;
 use crate::value::Args;
 
 use super::address::{named, network};
-use super::route::{PROTOCOLS, TABLES, name_of, narrow, parse_any, text_of, tos};
+use super::route::{PROTOCOLS, TABLES, lost_word, name_of, narrow, parse_any, text_of, tos};
 use super::{bad_option, unknown, whole};
 
 /// IP protocols by name that are in every `/etc/protocols`.
@@ -81,7 +81,10 @@ impl Reader {
         let rule = &mut self.rule;
         args.keyword = word;
         match name {
-            "inet" | "inet6" => self.is_v6 = Some(name == "inet6"),
+            "inet" | "inet6" => {
+                self.is_v6 = Some(name == "inet6");
+                lost_word(args, word);
+            }
             "from" => rule.from = prefix(args),
             "to" => rule.to = prefix(args),
             "table" | "lookup" => {

@@ -117,6 +117,8 @@ fn instance(
     usable.then_some(())?;
     let source = source(context, block, family);
     link_local_unicast(context, block, &destination, source, interface.as_ref())?;
+    let virtual_interface =
+        interface::virtual_interface(context, block, (family, source), is_unicast, strict);
     let own = interface.as_deref();
     let tracking = trackers(context, block, own, name, &election, groups);
     Some(VrrpInstance {
@@ -124,7 +126,7 @@ fn instance(
         family,
         version: election.version,
         initial_state: election.state,
-        vrf: text(context, "vrf"),
+        vrf: vrf(context, block, interface.is_some()),
         vrid,
         priority: election.priority,
         advert_int: election.advert_int,
@@ -185,7 +187,7 @@ fn instance(
         owner_ignore_adverts: block
             .bool("owner_ignore_adverts")
             .unwrap_or(inherited.owner_ignore_adverts || strict),
-        virtual_interface: interface::virtual_interface(context, block, is_unicast, strict),
+        virtual_interface,
         rx_buffer: block.u32("kernel_rx_buf_size"),
         interface,
         destination,
@@ -195,6 +197,18 @@ fn instance(
 }
 
 /// Counts of which 0 becomes 1.
+/// The VRF of unicast without an interface; an interface is in one already.
+fn vrf(context: &mut Context<'_, '_>, block: &Block, has_interface: bool) -> Option<String> {
+    let word = block.word("vrf")?;
+    if has_interface {
+        let message = "`vrf` is ignored beside `interface`";
+        let help = "the interface is in a VRF, or in none";
+        context.warn(Code::NoMeaningHere, word.outer(), message, help);
+        return None;
+    }
+    Some(context.text(word))
+}
+
 fn no_zero(context: &mut Context<'_, '_>, block: &Block) {
     for keyword in ["garp_master_repeat", "garp_master_refresh_repeat"] {
         if block.u32(keyword) == Some(0) {
@@ -288,6 +302,15 @@ fn destination(
             let message = "strict mode has no unicast";
             let help = "keepalived ends all of VRRP here; leave one of them out";
             context.warn(Code::StrictConflict, span, message, help);
+        }
+        if let Some(setting) = block.setting("mcast_dst_ip") {
+            let message = "`mcast_dst_ip` has no effect beside `unicast_peer`";
+            context.warn(
+                Code::NoMeaningHere,
+                setting.span,
+                message,
+                "delete the line",
+            );
         }
         return Destination::Unicast(Unicast {
             peers,
@@ -455,7 +478,7 @@ fn auth_hmac(context: &mut Context<'_, '_>, block: &Block) -> Option<AuthHmac> {
         let Some(Value::Words(words)) = &setting.value else {
             continue;
         };
-        let [id, key] = words.as_slice() else {
+        let [id, key] = &**words else {
             continue;
         };
         match context.slice(*id).parse() {

@@ -1,7 +1,11 @@
 //! `use_vmac` and `use_ipvlan`.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 use crate::ast::{Block, Value};
-use crate::config::{IpvlanMode, VirtualInterface, VirtualInterfaceKind};
+use crate::config::{Family, IpvlanMode, VirtualInterface, VirtualInterfaceKind};
 use crate::diagnostic::Code;
 use crate::tree::Word;
 use crate::value::parse_network;
@@ -15,6 +19,7 @@ const MAX_NAME: usize = 15;
 pub(super) fn virtual_interface(
     context: &mut Context<'_, '_>,
     block: &Block,
+    (family, source): (Family, Option<IpAddr>),
     is_unicast: bool,
     strict: bool,
 ) -> Option<VirtualInterface> {
@@ -36,8 +41,15 @@ pub(super) fn virtual_interface(
             ("use_vmac", true)
         }
     };
-    let words = match block.value(keyword) {
-        Some(Value::Words(words)) => words.as_slice(),
+    let mut all = block.all(keyword);
+    let first = all.next();
+    for again in all {
+        let message = format!("a second `{keyword}` is ignored");
+        let help = "delete one of the two lines";
+        context.error(Code::Repeated, again.span, message, help);
+    }
+    let words = match first.map(|setting| &setting.value) {
+        Some(Some(Value::Words(words))) => &**words,
         _ => &[],
     };
     let mut made = VirtualInterface {
@@ -68,7 +80,57 @@ pub(super) fn virtual_interface(
         context.error(Code::StrictConflict, span, message, "the line is ignored");
         made.xmit_base = false;
     }
+    if is_macvlan {
+        own_interfaces(context, block);
+    } else {
+        ipvlan_address(context, block, &mut made, family, source);
+    }
     Some(made)
+}
+
+/// Addresses that ask for a virtual MAC of their own where the instance has one.
+fn own_interfaces(context: &mut Context<'_, '_>, block: &Block) {
+    let lists = block
+        .settings
+        .iter()
+        .filter_map(|setting| match &setting.value {
+            Some(Value::Addresses(lines)) => Some(lines),
+            _ => None,
+        });
+    for line in lists.flatten().filter(|line| line.value.options().use_vmac) {
+        let message = "`use_vmac` has no effect here: the instance has a virtual MAC";
+        context.warn(
+            Code::NoMeaningHere,
+            line.span,
+            message,
+            "leave the word out",
+        );
+    }
+}
+
+/// An ipvlan needs an address of the family of its instance; IPv4 has no other to send from.
+fn ipvlan_address(
+    context: &mut Context<'_, '_>,
+    block: &Block,
+    made: &mut VirtualInterface,
+    family: Family,
+    source: Option<IpAddr>,
+) {
+    let VirtualInterfaceKind::Ipvlan { address, .. } = &mut made.kind else {
+        return;
+    };
+    let span = place_of(block, "use_ipvlan");
+    let fits = |address: &IpNet| address.addr().is_ipv4() == (family == Family::Inet);
+    if let Some(wrong) = address.filter(|address| !fits(address)) {
+        let message = format!("{} is not of the family of the instance", wrong.addr());
+        context.error(Code::FamilyMismatch, span, message, "it is ignored");
+        *address = None;
+    } else if address.is_none() && source.is_none() && family == Family::Inet {
+        let message = "an ipvlan needs an address to send from";
+        let help = "write one behind the name, or as `mcast_src_ip`; without, keepalived stays in \
+                    FAULT";
+        context.error(Code::MissingSetting, span, message, help);
+    }
 }
 
 /// A word whose kind shows what it is.

@@ -2,8 +2,8 @@
 
 use crate::ast::{Block, Value};
 use crate::config::{Notify, NotifyDeleted, Script};
-use crate::diagnostic::Code;
 
+use super::super::second_scripts;
 use super::Context;
 
 /// All commands of an instance or group.
@@ -30,21 +30,7 @@ fn first<'b>(
     block: &'b Block,
     keyword: &'static str,
 ) -> Option<&'b Script> {
-    let mut found = None;
-    for setting in block.all(keyword) {
-        match (&setting.value, found) {
-            (Some(Value::Script(script)), None) => found = Some((&**script, setting.span)),
-            (_, Some((_, first))) => {
-                let message = format!("a second `{keyword}` is ignored");
-                let diagnostic = context
-                    .report
-                    .error(Code::Repeated, setting.span, message)
-                    .also(context.report.place(first), "the first one counts")
-                    .help("let one script call the others");
-                context.report.push(diagnostic);
-            }
-            _ => {}
-        }
-    }
-    found.map(|(script, _)| script)
+    let first = block.all(keyword).next()?;
+    second_scripts(context.report, block, first);
+    block.script(keyword)
 }

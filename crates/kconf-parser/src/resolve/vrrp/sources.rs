@@ -108,7 +108,7 @@ pub(super) fn processes(context: &mut Context<'_, '_>, root: &Block) -> Vec<Trac
     let mut processes = Vec::new();
     for (name, block) in named(context, root, BlockKind::TrackProcess) {
         let words = match block.value("process") {
-            Some(Value::Words(words)) => words.as_slice(),
+            Some(Value::Words(words)) => &**words,
             _ => &[],
         };
         let Some((process, parameters)) = words.split_first() else {
@@ -126,6 +126,7 @@ pub(super) fn processes(context: &mut Context<'_, '_>, root: &Block) -> Vec<Trac
         let (quorum, quorum_max) = (block.u32("quorum"), block.u32("quorum_max"));
         if let (Some(least), Some(most)) = (quorum, quorum_max)
             && most < least
+            && most > 0
         {
             let message = format!("the quorum {least} is above `quorum_max` {most}");
             let span = place_of(block, "quorum_max");

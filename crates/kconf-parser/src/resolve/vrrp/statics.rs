@@ -67,7 +67,7 @@ fn track_groups(context: &mut Context<'_, '_>, root: &Block) -> Vec<TrackGroup> 
                     let message = format!("no `vrrp_instance` is named `{text}`");
                     let mut diagnostic = context
                         .report
-                        .error(Code::UnknownName, word.outer(), message)
+                        .warning(Code::UnknownName, word.outer(), message)
                         .help("the name is left out");
                     if let Some(near) = context.nearest(BlockKind::VrrpInstance, &text) {
                         diagnostic = diagnostic
