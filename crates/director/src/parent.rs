@@ -354,7 +354,12 @@ impl Parent {
                     self.tell_reload_complete();
                 }
             }
-            FromVrrp::Masters(masters) => self.masters = masters,
+            FromVrrp::Masters(masters) => {
+                self.masters = masters;
+                if self.masters.is_empty() {
+                    self.released();
+                }
+            }
             FromVrrp::Status { number, vrrp } => {
                 self.vrrp_status = vrrp;
                 self.answered(number, |question| &mut question.vrrp);
