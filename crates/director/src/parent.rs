@@ -369,6 +369,9 @@ impl Parent {
             FromVrrp::Masters(masters) => {
                 self.masters = masters;
                 self.tell_masters();
+                if self.masters.is_empty() {
+                    self.released();
+                }
             }
             FromVrrp::Status { number, vrrp } => {
                 self.vrrp_status = vrrp;

@@ -9,5 +9,6 @@ mod dr;
 mod kernel;
 mod mark;
 mod nat;
+mod pair;
 mod realserver;
 mod tun;

@@ -75,6 +75,14 @@ impl<M> Child<M> {
             .is_some_and(|running| running.messages.send(message).is_ok())
     }
 
+    /// Kills it, if it still runs though it was told to stop.
+    pub(super) fn force(&self) {
+        if let Some(pid) = self.pid() {
+            error!("pid {pid}: process failed to die - forcing termination");
+            self.signal(Signal::SIGKILL);
+        }
+    }
+
     pub(super) fn signal(&self, signal: Signal) {
         // Not yet waited for, so the number is still the child's.
         if let Some(pid) = self.pid().and_then(|pid| i32::try_from(pid).ok()) {

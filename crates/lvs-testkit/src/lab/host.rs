@@ -64,8 +64,7 @@ impl Host {
     #[track_caller]
     pub fn plug(&self, switch: &Switch, interface: &str, addresses: &[&str]) {
         let (host, wire) = (&self.name, switch.name());
-        // Names of interfaces may have 15 bytes; the index is unique in the switch.
-        let port = format!("{:.10}.{:.4}", host, interface);
+        let port = self.port(interface);
         ip(
             Some(wire),
             &format!(
@@ -90,6 +89,24 @@ impl Host {
                 "state forwarding",
             )
         });
+    }
+
+    /// Pulls the cable of an interface out of its switch, or puts it back in.
+    ///
+    /// # Panics
+    ///
+    /// When the interface was not plugged into this switch.
+    #[track_caller]
+    pub fn set_cable(&self, switch: &Switch, interface: &str, is_in: bool) {
+        let state = if is_in { "up" } else { "down" };
+        let port = self.port(interface);
+        ip(Some(switch.name()), &format!("link set {port} {state}\n"));
+    }
+
+    /// What an interface is called in its switch.
+    fn port(&self, interface: &str) -> String {
+        // Names of interfaces may have 15 bytes; the index is unique in the switch.
+        format!("{:.10}.{:.4}", self.name, interface)
     }
 
     /// Adds a route, in the words of `ip route add`: `default via 10.0.0.1`.
