@@ -123,7 +123,10 @@ pub(crate) fn connections(mut each: impl FnMut(ConnectionEntry)) -> impl Call<Ou
 }
 
 fn read_service(_: &Query, message: &Message<'_>) -> Result<Option<ServiceEntry>, IpvsError> {
-    balanced(ServiceEntry::unpack(&nested(message, IPVS_CMD_ATTR_SERVICE)?))
+    balanced(ServiceEntry::unpack(&nested(
+        message,
+        IPVS_CMD_ATTR_SERVICE,
+    )?))
 }
 
 /// A service of a dump; `None` if its protocol is none that IPVS balances.

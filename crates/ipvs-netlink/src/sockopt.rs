@@ -75,7 +75,11 @@ impl QuickReader {
     pub(crate) fn count(&mut self, services: usize) {
         let mut space = SERVICES.space(services);
         if let Some(number) = number(services) {
-            put(&mut space, offset_of!(ip_vs_get_services, num_services), number);
+            put(
+                &mut space,
+                offset_of!(ip_vs_get_services, num_services),
+                number,
+            );
             if SERVICES.read(&self.socket, &mut space) {
                 (self.services, self.used) = (space, 0);
             }
@@ -121,7 +125,11 @@ impl QuickReader {
         );
         put(space, offset_of!(ip_vs_get_dests, addr), address);
         put(space, offset_of!(ip_vs_get_dests, port), port.to_be_bytes());
-        put(space, offset_of!(ip_vs_get_dests, fwmark), mark.to_ne_bytes());
+        put(
+            space,
+            offset_of!(ip_vs_get_dests, fwmark),
+            mark.to_ne_bytes(),
+        );
         put(space, offset_of!(ip_vs_get_dests, num_dests), number(room)?);
         if DESTINATIONS.read(&self.socket, space) {
             whole(space, count)
