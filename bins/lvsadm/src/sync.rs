@@ -25,20 +25,29 @@ const SHORTEST_MESSAGE: u16 = 1024;
 /// How much of a file is in memory at a time.
 const PIECE: usize = 32 * 1024;
 
-/// What there is.
+/// What there is, as far as it matters.
 struct Actual {
     rules: Vec<ServiceRules>,
-    timeouts: Timeouts,
+    timeouts: Option<Timeouts>,
     daemons: Vec<SyncDaemon>,
 }
 
 impl Actual {
-    fn read(client: &mut AnyClient) -> Outcome<Self> {
+    /// Reads everything; for a file, what that says something of.
+    fn read(client: &mut AnyClient, wished: Option<&Wished>) -> Outcome<Self> {
+        let timeouts = wished.is_none_or(|wished| wished.timeouts.is_some());
+        let daemons = wished.is_none_or(|wished| {
+            [&wished.master, &wished.backup] != [&DaemonWish::AsItIs, &DaemonWish::AsItIs]
+        });
         let read = |client: &mut AnyClient| -> Result<Self, IpvsError> {
             Ok(Self {
                 rules: client.rules()?,
-                timeouts: client.timeouts()?,
-                daemons: client.daemons()?,
+                timeouts: timeouts.then(|| client.timeouts()).transpose()?,
+                daemons: if daemons {
+                    client.daemons()?
+                } else {
+                    Vec::new()
+                },
             })
         };
         read(client).map_err(|error| trouble(&Failure::ipvs(&error)))
@@ -79,7 +88,7 @@ pub(crate) fn wished(name: &[u8]) -> Outcome<Wished> {
 /// Prints everything as lines that [`wished`] reads. Status 1 if something of the table cannot be
 /// said in such lines, which is then told.
 pub(crate) fn save(client: &mut AnyClient, out: &mut impl Write) -> Outcome<u8> {
-    let mut actual = Actual::read(client)?;
+    let mut actual = Actual::read(client, None)?;
     actual.rules.sort_by_key(|rules| rules.service.key);
     let mut lost = 0;
     for command in commands(&actual) {
@@ -99,12 +108,8 @@ pub(crate) fn save(client: &mut AnyClient, out: &mut impl Write) -> Outcome<u8> 
 
 /// The commands that make a table from nothing.
 fn commands(actual: &Actual) -> Vec<Command> {
-    let Timeouts { tcp, tcp_fin, udp } = actual.timeouts;
-    let mut commands = vec![Command::SetTimeouts(TimeoutsUpdate {
-        tcp: Some(tcp),
-        tcp_fin: Some(tcp_fin),
-        udp: Some(udp),
-    })];
+    let mut commands = Vec::new();
+    commands.extend(actual.timeouts.map(set_timeouts));
     for role in [DaemonRole::Master, DaemonRole::Backup] {
         commands.push(match actual.daemon(role) {
             Some(daemon) => Command::StartDaemon(daemon.clone()),
@@ -115,6 +120,14 @@ fn commands(actual: &Actual) -> Vec<Command> {
     commands
 }
 
+fn set_timeouts(Timeouts { tcp, tcp_fin, udp }: Timeouts) -> Command {
+    Command::SetTimeouts(TimeoutsUpdate {
+        tcp: Some(tcp),
+        tcp_fin: Some(tcp_fin),
+        udp: Some(udp),
+    })
+}
+
 /// Makes the table what is wished. Status 1 if something was refused.
 pub(crate) fn apply(
     wished: &Wished,
@@ -123,7 +136,7 @@ pub(crate) fn apply(
     dry_run: bool,
     out: &mut impl Write,
 ) -> Outcome<u8> {
-    let actual = Actual::read(client)?;
+    let actual = Actual::read(client, Some(wished))?;
     let changes = changes(wished, &actual);
     // Done before it is printed: whoever reads may go away, and that must not leave half of it.
     let result = if dry_run {
@@ -156,7 +169,7 @@ pub(crate) fn diff(
     json: bool,
     out: &mut impl Write,
 ) -> Outcome<u8> {
-    let actual = Actual::read(client)?;
+    let actual = Actual::read(client, Some(wished))?;
     let changes = changes(wished, &actual);
     for change in &changes {
         let _ = if json {
@@ -197,7 +210,10 @@ fn changes(wished: &Wished, actual: &Actual) -> Vec<Command> {
     changes.extend(
         wished
             .timeouts
-            .filter(|update| actual.timeouts.updated(update) != actual.timeouts)
+            .filter(|update| {
+                let timeouts = actual.timeouts.as_ref();
+                timeouts.is_none_or(|timeouts| timeouts.updated(update) != *timeouts)
+            })
             .map(Command::SetTimeouts),
     );
     changes.extend(plan(&wished.rules, &actual.rules));
@@ -251,7 +267,7 @@ fn difference(change: &Command, actual: &Actual) -> String {
             old.extend(actual.daemon(*role).cloned().map(Command::StartDaemon));
         }
         Command::SetTimeouts(_) => {
-            old.extend(commands(actual).into_iter().next());
+            old.extend(actual.timeouts.map(set_timeouts));
             new = Some(change.clone());
         }
         change => new = Some(change.clone()),

@@ -29,6 +29,9 @@ use index::Index;
 /// A list of so many entries may well have many more.
 const LONG: usize = 64;
 
+/// So many more.
+const MANY: usize = 8192;
+
 /// What a file wishes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wished {
@@ -114,14 +117,18 @@ fn column(line: &[u8], byte: usize) -> usize {
 
 /// The words of a line, and where they begin. `ipvsadm` is none, as for `-R`.
 pub(crate) fn words(line: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let mut next = 0;
-    line.split(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
-        .map(move |word| {
-            let start = next;
-            next += word.len() + 1;
-            (start, word)
-        })
-        .filter(|(_, word)| !word.is_empty() && *word != b"ipvsadm")
+    // The first comparison is enough for nearly all bytes.
+    let is_blank = |byte: &u8| *byte <= b' ' && b" \t\r\n".contains(byte);
+    let mut end = 0;
+    std::iter::from_fn(move || {
+        let before = line.get(end..)?;
+        let start = end + before.iter().position(|byte| !is_blank(byte))?;
+        let word = line.get(start..)?;
+        let length = word.iter().position(is_blank).unwrap_or(word.len());
+        end = start + length;
+        Some((start, word.get(..length)?))
+    })
+    .filter(|(_, word)| *word != b"ipvsadm")
 }
 
 /// What has been read, and in which line.
@@ -261,7 +268,7 @@ impl Reader {
 /// what is moved costs much.
 fn push<T>(list: &mut Vec<T>, entry: T) {
     if list.len() == list.capacity() && list.len() >= LONG {
-        list.reserve(16 * LONG.max(list.len()));
+        list.reserve(MANY.max(list.len()));
     }
     list.push(entry);
 }

@@ -6,6 +6,10 @@ use std::hash::Hash;
 /// Finds the entries of a list that grows at its end. As long as keys ascend it halves the list, and
 /// takes no memory; from the first that does not, it has a map.
 #[derive(Debug)]
+#[allow(
+    clippy::box_collection,
+    reason = "there are many, mostly without a map"
+)]
 pub(super) struct Index<K>(Option<Box<HashMap<K, usize>>>);
 
 impl<K> Default for Index<K> {

@@ -26,18 +26,60 @@ pub(crate) struct Invocation {
     pub(crate) input: Vec<u8>,
     /// Whether standard input is what the last save printed.
     pub(crate) from_save: bool,
-    /// Whether `POSIXLY_CORRECT` is set.
-    pub(crate) posix: bool,
+    /// What the tool is called by.
+    pub(crate) name: &'static str,
+    /// A variable of the environment, and its value.
+    pub(crate) variable: Option<(&'static str, &'static str)>,
+    pub(crate) streams: Streams,
 }
 
+/// How the standard streams of a run are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Streams {
+    Piped,
+    /// One is closed, or leads to a full device: as a shell writes it.
+    Redirected(&'static str),
+    /// Nobody reads standard output any more.
+    Broken,
+}
+
+/// How the tool may be called. The name is in its messages.
+const NAMES: [&str; 4] = [
+    "/sbin/ipvsadm",
+    "./ipvsadm",
+    "/usr/local/sbin/../sbin/ipvsadm",
+    "ipvsadm",
+];
+
+const VARIABLES: [(&str, &str); 8] = [
+    ("POSIXLY_CORRECT", "1"),
+    ("POSIXLY_CORRECT", ""),
+    ("COLUMNS", "20"),
+    ("TERM", "dumb"),
+    ("LC_ALL", "de_DE.UTF-8"),
+    ("LANGUAGE", "de"),
+    ("HOME", "/nonexistent"),
+    ("IFS", "-"),
+];
+
+const STREAMS: [Streams; 5] = [
+    Streams::Redirected("<&-"),
+    Streams::Redirected(">&-"),
+    Streams::Redirected("2>&-"),
+    Streams::Redirected("> /dev/full"),
+    Streams::Broken,
+];
+
 impl Invocation {
-    fn new(program: Program, arguments: Vec<Vec<u8>>) -> Self {
+    pub(crate) fn new(program: Program, arguments: Vec<Vec<u8>>) -> Self {
         Self {
             program,
             arguments,
             input: Vec::new(),
             from_save: false,
-            posix: false,
+            name: "ipvsadm",
+            variable: None,
+            streams: Streams::Piped,
         }
     }
 
@@ -54,12 +96,20 @@ impl Invocation {
 /// As it could be typed.
 impl std::fmt::Display for Invocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.posix {
-            write!(f, "POSIXLY_CORRECT=1 ")?;
+        if let Some((variable, value)) = self.variable {
+            write!(f, "{variable}={value:?} ")?;
         }
         write!(f, "{:?}", self.program)?;
+        if self.program == Program::Tool {
+            write!(f, " as {}", self.name)?;
+        }
         for argument in &self.arguments {
             write!(f, " {:?}", String::from_utf8_lossy(argument))?;
+        }
+        match self.streams {
+            Streams::Piped => {}
+            Streams::Redirected(how) => write!(f, " {how}")?,
+            Streams::Broken => write!(f, " | nobody")?,
         }
         if self.from_save {
             write!(f, " < what was saved")?;
@@ -135,12 +185,22 @@ fn invocation(rng: &mut impl Rng, values: &mut Values, place: usize) -> Invocati
         0..3 => wrapper_save(rng),
         3..6 => restore(rng, values, Program::Restore),
         6..13 => restore(rng, values, Program::Tool),
+        13 => Invocation::new(Program::Tool, Vec::new()),
         _ => {
             let pieces = line(rng, values, place);
             Invocation::new(Program::Tool, spell(&pieces, rng))
         }
     };
-    invocation.posix = rng.random_ratio(1, 40);
+    if rng.random_ratio(1, 20) {
+        invocation.variable = VARIABLES.choose(rng).copied();
+    }
+    if rng.random_ratio(1, 12) {
+        invocation.name = NAMES.choose(rng).expect("not empty");
+    }
+    // The scripts of ipvsadm are a shell's, which has words of its own about its streams.
+    if invocation.program == Program::Tool && rng.random_ratio(1, 25) {
+        invocation.streams = *STREAMS.choose(rng).expect("not empty");
+    }
     invocation
 }
 
@@ -179,7 +239,18 @@ fn restore(rng: &mut impl Rng, values: &mut Values, program: Program) -> Invocat
         return invocation;
     }
     for place in 0..rng.random_range(0..7) {
-        match rng.random_range(0..24) {
+        match rng.random_range(0..32) {
+            7 => {
+                let odd = ODD_LINES.choose(rng).expect("not empty");
+                invocation.input.extend_from_slice(odd);
+            }
+            8 => {
+                // Longer than any buffer, with more words than any table.
+                let words = b" -n".repeat(rng.random_range(1..9000));
+                invocation
+                    .input
+                    .extend([b"-L".as_slice(), &words, b"\n"].concat());
+            }
             0 => invocation.input.extend(b"# a comment\n"),
             1 => invocation.input.extend(b"\n \t\n"),
             2 => invocation.input.extend(b"# -A -t 10.0.0.1:80\n"),
@@ -208,6 +279,38 @@ fn restore(rng: &mut impl Rng, values: &mut Values, program: Program) -> Invocat
     }
     invocation
 }
+
+/// Lines in which only blanks, line ends and the words between them count.
+const ODD_LINES: &[&[u8]] = &[
+    b"-A -t \"10.0.0.9:81\" -s rr\n",
+    b"-A -t '10.0.0.9:81'\n",
+    b"-A -t 10.0.0.9:\\\n81\n",
+    b"-A -t 10.0.0.9:82 # behind\n",
+    b"-A\x0b-t 10.0.0.9:83\n",
+    b"-A\x0c-t 10.0.0.9:84\n",
+    b"\r\n\r\n",
+    b"-A -t 10.0.0.9:85 -s rr\r-n\n",
+    b"ipvsadm\n",
+    b"ipvsadm ipvsadm -Ln\n",
+    b"ipvsadm-save\n",
+    b"lvsadm -Ln\n",
+    b"; -Ln\n",
+    b"$(ls) -Ln\n",
+    b"--\n",
+    b"-\n",
+    b"-Ln;-C\n",
+    b"-A -t 10.0.0.9:86 -s \xff\n",
+    b"\xef\xbb\xbf-Ln\n",
+    b"-A -u 10.0.0.9:87 -o -s rr\t\t \n",
+    b"-C\n-Ln\n",
+    b"-h\n-C\n",
+    b"--version\n-C\n",
+    b"-A -t 10.0.0.9:88\n-A -t 10.0.0.9:88\n-Ln\n",
+    b"-L -t 10.0.0.99:80\n-Ln\n",
+    b"-Sn\n",
+    b"-Ln --stats --exact\n",
+    b"--set 1 2 3\n-L --timeout\n",
+];
 
 /// One command line.
 fn line(rng: &mut impl Rng, values: &mut Values, place: usize) -> Vec<Piece> {

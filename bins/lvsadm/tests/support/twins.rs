@@ -6,17 +6,14 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use lvs_testkit::lab::{Host, Lab};
 
-use super::sequences::{Invocation, Program};
+use super::sequences::{Invocation, Program, Streams};
 
 /// Where Debian has it.
 const IPVSADM: &str = "/sbin/ipvsadm";
-
-/// What both are called, so that their messages agree.
-const NAME: &str = "ipvsadm";
 
 /// The virtual addresses, and servers that swallow all they get.
 const NETWORK: &str = "link add d0 type dummy
@@ -82,15 +79,15 @@ fn director(lab: &Lab, name: &str) -> Host {
 
 /// Runs a tool in a host.
 fn run(host: &Host, tool: &Tool, invocation: &Invocation, saved: &[u8]) -> Output {
-    let mut command = tool.command(invocation.program);
-    command.args(
-        invocation
-            .arguments
-            .iter()
-            .map(|word| OsStr::from_bytes(word)),
-    );
-    if invocation.posix {
-        command.env("POSIXLY_CORRECT", "1");
+    let mut command = tool.command(invocation);
+    let arguments = invocation.arguments.iter();
+    command.args(arguments.map(|word| OsStr::from_bytes(word)));
+    command.envs(invocation.variable);
+    if invocation.streams == Streams::Broken {
+        let (_, writer) = std::io::pipe().expect("a pipe");
+        command.stdout(writer);
+    } else {
+        command.stdout(Stdio::piped());
     }
     let input = if invocation.from_save {
         saved
@@ -103,7 +100,6 @@ fn run(host: &Host, tool: &Tool, invocation: &Invocation, saved: &[u8]) -> Outpu
 fn output(mut command: Command, input: &[u8]) -> Output {
     let mut child = command
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the tool starts");
@@ -137,18 +133,28 @@ impl Tool {
         }
     }
 
-    fn command(&self, program: Program) -> Command {
-        let (index, suffix) = match program {
-            Program::Tool => (0, ""),
-            Program::Save => (1, "-save"),
-            Program::Restore => (2, "-restore"),
+    fn command(&self, invocation: &Invocation) -> Command {
+        let (index, name) = match invocation.program {
+            Program::Tool => (0, invocation.name),
+            Program::Save => (1, "ipvsadm-save"),
+            Program::Restore => (2, "ipvsadm-restore"),
         };
-        let mut command = Command::new(&self.programs[index]);
-        if self.named || program == Program::Tool {
-            command.arg0(format!("{NAME}{suffix}"));
+        let program = &self.programs[index];
+        let mut command = Command::new(program);
+        if let Streams::Redirected(how) = invocation.streams {
+            command = Command::new("bash");
+            command.args([
+                "-c",
+                &format!(r#"exec -a "$0" "$PROGRAM" "$@" {how}"#),
+                name,
+            ]);
+            command.env("PROGRAM", program);
+        } else if self.named || invocation.program == Program::Tool {
+            command.arg0(name);
         }
         command
             .env_remove("POSIXLY_CORRECT")
+            .env_remove("HOME")
             .env_remove("LVSD_SOCKET")
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command
@@ -272,16 +278,13 @@ impl Twins {
 
 fn restore(lines: &str) -> Invocation {
     Invocation {
-        program: Program::Tool,
-        arguments: vec![b"-R".to_vec()],
         input: lines.into(),
-        from_save: false,
-        posix: false,
+        ..Invocation::new(Program::Tool, vec![b"-R".to_vec()])
     }
 }
 
 /// What counts of an output.
-fn seen(output: &Output) -> (String, String, Option<i32>) {
+fn seen(output: &Output) -> (String, String, ExitStatus) {
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     // Of the help only the first line: ours is made from the table of flags.
     if let Some(end) = text.find("\nUsage:") {
@@ -291,7 +294,7 @@ fn seen(output: &Output) -> (String, String, Option<i32>) {
         text = text.lines().map(without_expiry).collect();
     }
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    (text, errors, output.status.code())
+    (text, errors, output.status)
 }
 
 /// A line of a connection without its second column.
@@ -306,8 +309,8 @@ fn without_expiry(line: &str) -> String {
 
 fn shown(output: &Output) -> String {
     format!(
-        "{:?}\n{}{}",
-        output.status.code(),
+        "{}\n{}{}",
+        output.status,
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     )

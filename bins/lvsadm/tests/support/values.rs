@@ -27,6 +27,24 @@ pub(crate) const UNKNOWN: &[&str] = &[
     "--num",
     "--add",
     "--tcp",
+    "--add-servic",
+    "--add-services",
+    "--lis",
+    "--stat",
+    "--persist",
+    "--real",
+    "--sched",
+    "--ADD-SERVICE",
+    "--Numeric",
+    "-numeric",
+    "---numeric",
+    "-n-",
+    "--no-sort",
+    "--tun-type=",
+    "--pe=",
+    "--json",
+    "--socket",
+    "--socket=/nonexistent",
     "-tcp-service",
     "--ops=3",
     "-o=1",
@@ -79,6 +97,14 @@ const SERVICES: &[(&str, &str)] = &[
     ("tcp-service", "[2001:db8::3]:0"),
     ("tcp-service", "[10.0.0.2]:80"),
     ("tcp-service", "2001:db8::1:80"),
+    ("tcp-service", "[2001:DB8:0:0::1]:0080"),
+    ("tcp-service", "10.0.0.1:ssh"),
+    ("udp-service", "10.0.0.1:tftp"),
+    ("sctp-service", "10.0.0.2:80"),
+    ("fwmark-service", "0000007"),
+    ("tcp-service", "224.0.0.1:80"),
+    ("tcp-service", "[ff02::1]:80"),
+    ("udp-service", "127.0.0.1:53"),
 ];
 
 const WRONG_SERVICES: &[(&str, &str)] = &[
@@ -120,7 +146,23 @@ const WRONG_SERVICES: &[(&str, &str)] = &[
     ("tcp-service", "0x:80"),
     ("tcp-service", "4294967296:80"),
     ("tcp-service", "10.0.0.1x:80"),
+    ("tcp-service", "fe80::1%lo"),
+    ("tcp-service", "[fe80::1%1]:80"),
+    ("tcp-service", "10.0.0.1:tftp"),
+    ("udp-service", "10.0.0.1:ssh "),
+    ("tcp-service", "10.0.0.1:80,443"),
+    ("tcp-service", "10.0.0.1-10.0.0.3:80"),
+    ("tcp-service", "10.0.0.0/24:80"),
+    ("tcp-service", "[10.0.0.1:80]"),
+    ("tcp-service", "[[2001:db8::1]]:80"),
+    ("tcp-service", "10.0.0.1:99999999999999999999"),
+    (
+        "tcp-service",
+        "a.very.long.name.that.nobody.has.ever.heard.of.in.any.place.lab.example:80",
+    ),
     ("fwmark-service", "0"),
+    ("fwmark-service", "5 "),
+    ("fwmark-service", "10.0.0.1:80"),
     ("fwmark-service", "-1"),
     ("fwmark-service", "4294967296"),
     ("fwmark-service", "x"),
@@ -153,6 +195,11 @@ const SERVERS: &[&str] = &[
     "10.1.0.1:00080",
     "1.1:80",
     "10.0.0.1:80",
+    "real1:tftp",
+    "real2.lab.example:ssh",
+    "10.1.0.2:65535",
+    "0x0a010001:80",
+    "[2001:DB8:1:0::1]:443",
 ];
 
 const WRONG_SERVERS: &[&str] = &[
@@ -170,6 +217,16 @@ const WRONG_SERVERS: &[&str] = &[
     ":80",
     "real6.lab.example:80",
     "[fe80::5]:80",
+    "[fe80::5%d0]:80",
+    "fe80::5%d0",
+    "10.1.0.1:+80",
+    "10.1.0.1:-80",
+    "10.1.0.1:80x",
+    " 10.1.0.1:80",
+    "10.1.0.1:80 ",
+    "-",
+    "--",
+    "vip6.lab.example",
     "127.0.0.1",
     "10.1.0.1:80:80",
     "[real1]:80",
@@ -410,8 +467,8 @@ impl Values {
     pub(crate) fn port(&self, rng: &mut impl Rng) -> String {
         self.one_of(
             rng,
-            &["1", "6080", "8848", "65535", "9000"],
-            &["0", "65536", "http", "", "-1", "5x", "70000"],
+            &["1", "6080", "8848", "65535", "9000", "+6080", "007", " 8"],
+            &["0", "65536", "http", "", "-1", "5x", "70000", "0x10", "8 "],
         )
     }
 
@@ -419,7 +476,9 @@ impl Values {
         self.one_of(
             rng,
             &["0", "10", "900", "120", "300", "2678400", "+60"],
-            &["", "x", "-1", "2678401", "10s", "--", "1.5"],
+            &[
+                "", "x", "-1", "2678401", "10s", "--", "1.5", "-0", "007", " 9", "9 ", "0x9",
+            ],
         )
     }
 
@@ -427,7 +486,18 @@ impl Values {
         self.one_of(
             rng,
             &["0", "1", "100", "255"],
-            &["256", "-1", "", "x", "1x", "99999999999"],
+            &[
+                "256",
+                "-1",
+                "",
+                "x",
+                "1x",
+                "99999999999",
+                "+5",
+                "-0",
+                "007",
+                " 5",
+            ],
         )
     }
 
@@ -435,7 +505,7 @@ impl Values {
         self.one_of(
             rng,
             &["1", "1000", "1024", "1400", "1472", "9000", "65507"],
-            &["0", "65508", "", "x"],
+            &["0", "65508", "", "x", "-1", "+1400", "01400", "1400 "],
         )
     }
 
@@ -470,6 +540,7 @@ impl Values {
     }
 
     pub(crate) fn ttl(&self, rng: &mut impl Rng) -> String {
-        self.one_of(rng, &["1", "16", "255"], &["0", "256", "", "x"])
+        let wrong = ["0", "256", "", "x", "-1", "+7", "007", "4294967297"];
+        self.one_of(rng, &["1", "16", "255"], &wrong)
     }
 }
