@@ -65,7 +65,6 @@ enum Role {
 }
 
 fn run(program: &[u8], arguments: Vec<Vec<u8>>) -> Outcome<u8> {
-    let (socket, arguments) = take_socket(arguments)?;
     // System calls cost, above all in a virtual machine.
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let (program, role) = match (
@@ -81,6 +80,12 @@ fn run(program: &[u8], arguments: Vec<Vec<u8>>) -> Outcome<u8> {
         .next()
         .unwrap_or_default();
     let as_ipvsadm = base == b"ipvsadm";
+    // ipvsadm has no such option; $LVSD_SOCKET works by that name too.
+    let (socket, arguments) = if as_ipvsadm {
+        (None, arguments)
+    } else {
+        take_socket(arguments)?
+    };
     let arguments = match role {
         Role::Tool => arguments,
         Role::Save => save_arguments(base, &arguments)?,

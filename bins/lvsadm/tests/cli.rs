@@ -162,8 +162,8 @@ fn help_needs_no_dataplane_and_version_is_that_of_ipvsadm() {
     for name in ["ipvsadm", "lvsadm"] {
         let version = lvsadm()
             .arg0(name)
-            .args(["--version", "--socket"])
-            .arg(&served.socket)
+            .arg("--version")
+            .env("LVSD_SOCKET", &served.socket)
             .output()
             .unwrap();
         assert_eq!(
@@ -183,6 +183,8 @@ fn by_the_name_ipvsadm_nothing_is_added() {
     };
     let json = run(&["-L", "--json"]);
     assert_eq!(text(&json.stderr), "--json: unknown option\n");
+    let socket = run(&["-L", "--socket", "/nonexistent"]);
+    assert_eq!(text(&socket.stderr), "--socket: unknown option\n");
     let save = run(&["save"]);
     let message = "Try `ipvsadm -h' or 'ipvsadm --help' for more information.\n";
     assert_eq!(

@@ -56,7 +56,7 @@ const VARIABLES: [(&str, &str); 8] = [
     ("POSIXLY_CORRECT", ""),
     ("COLUMNS", "20"),
     ("TERM", "dumb"),
-    ("LC_ALL", "de_DE.UTF-8"),
+    ("LC_ALL", "C.UTF-8"),
     ("LANGUAGE", "de"),
     ("HOME", "/nonexistent"),
     ("IFS", "-"),
