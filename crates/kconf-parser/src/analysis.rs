@@ -43,7 +43,8 @@ pub struct Analysis {
     /// The configuration as meant. To be used only when [`Self::has_errors`] is false, unless
     /// the caller wants to go on without what is wrong, as keepalived does at start.
     pub config: Config,
-    /// All problems, in the order of the text.
+    /// All problems, in the order of the text. Errors in the text itself come before what may only
+    /// follow from them, such as a name that nothing has.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -78,6 +79,7 @@ pub fn analyze(path: &Path, options: &Options, loader: &dyn FileLoader) -> Analy
     let (sources, found) = expand(path, options, loader);
     let mut report = Report::new(&sources, found);
     let ast = read(&sources, &mut report);
+    report.text_is_read();
     let config = resolve(&ast, &mut report);
     let selection = options.rules.select(&sources);
     lint(&ast, &config, &selection, &mut report);

@@ -94,7 +94,8 @@ impl Reader<'_, '_> {
         statement: &Statement,
     ) -> Option<Value> {
         let text_first = value::takes_text(keyword.shape);
-        let mut args = Args::new(self.report, statement.keyword, &statement.args, text_first);
+        let words = self.without_equals(&statement.args);
+        let mut args = Args::new(self.report, statement.keyword, words, text_first);
         let value = value::read(keyword, &mut args);
         if let (Shape::Word, Some(Value::Word(word))) = (keyword.shape, &value) {
             cut_off(args.report, *word);
@@ -108,6 +109,22 @@ impl Reader<'_, '_> {
             }
         }
         value
+    }
+
+    /// `priority = 100`, as other programs have it.
+    fn without_equals<'w>(&mut self, words: &'w [Word]) -> &'w [Word] {
+        let Some((first, rest)) = words.split_first() else {
+            return words;
+        };
+        if first.quoted || rest.is_empty() || self.report.slice(first.span) != "=" {
+            return words;
+        }
+        let message = "no `=` stands between a keyword and its value";
+        let place = self.report.place(first.span);
+        let diagnostic = self.report.error(Code::BadValue, first.span, message);
+        let help = "keepalived takes the sign for the value";
+        self.report.push(diagnostic.help(help).suggest(place, ""));
+        rest
     }
 
     fn with_block(

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::keyword::BlockKind;
 use crate::source::{Place, SourceMap, Span};
 use crate::suggest;
@@ -16,6 +16,8 @@ const MAX_SEARCHES: usize = 1_000;
 pub(crate) struct Report<'a> {
     sources: &'a SourceMap,
     found: Vec<Diagnostic>,
+    /// How many of them are about the text itself.
+    of_text: usize,
     /// How often a problem came from a place that was expanded; only the first time is told.
     repeated: HashMap<(Code, Place), usize>,
     searches: usize,
@@ -28,6 +30,7 @@ impl<'a> Report<'a> {
         Self {
             sources,
             found,
+            of_text: 0,
             repeated: HashMap::new(),
             searches: 0,
             expanded: OnceCell::new(),
@@ -107,12 +110,29 @@ impl<'a> Report<'a> {
         self.nearest(word, block.keywords().map(|keyword| keyword.name))
     }
 
-    /// All diagnostics, in the order of the text.
+    /// What comes from here on is about what the text means.
+    pub(crate) fn text_is_read(&mut self) {
+        self.of_text = self.found.len();
+    }
+
+    /// All diagnostics, in the order of the text; but errors in the text itself come before what
+    /// may only follow from them, such as something that is missing.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
-        self.found.sort_by_key(|diagnostic| {
-            let place = diagnostic.primary.place;
-            (place.file, place.start, diagnostic.code)
-        });
+        let is_error = |found: &Diagnostic| found.severity == Severity::Error;
+        let (of_text, of_meaning) = self.found.split_at_mut(self.of_text);
+        if of_text.iter().any(is_error) {
+            in_order(of_text);
+            in_order(of_meaning);
+        } else {
+            in_order(&mut self.found);
+        }
         self.found
     }
+}
+
+fn in_order(found: &mut [Diagnostic]) {
+    found.sort_by_key(|diagnostic| {
+        let place = diagnostic.primary.place;
+        (place.file, place.start, diagnostic.code)
+    });
 }

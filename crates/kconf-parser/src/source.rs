@@ -332,6 +332,8 @@ impl SourceMap {
             .iter()
             .filter(|piece| !piece.verbatim)
             .map(|piece| piece.origin)
+            // A line break that was put in stands for nothing.
+            .filter(|origin| origin.start < origin.end)
     }
 
     /// The definition whose value this span is part of.

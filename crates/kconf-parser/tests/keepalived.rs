@@ -3,6 +3,9 @@
 //!
 //! Needs keepalived 2.2 and the right to make network namespaces; without, it says so and passes.
 
+#[path = "keepalived/services.rs"]
+mod services;
+
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use kconf_parser::ast::{Block, Value};
@@ -18,6 +19,35 @@ const FILES: &[&str] = &[
     "tests/samples/plain.conf",
     "tests/samples/vrrp.conf",
 ];
+
+/// Files of whole configurations without a mistake; lines that begin with `~~` are not theirs.
+const MORE_FILES: &[&str] = &[
+    "tests/keepalived/varied/daemon.txt",
+    "tests/keepalived/varied/routers.txt",
+    "tests/keepalived/varied/services.txt",
+];
+
+/// All good texts, with their names.
+fn good_texts() -> Vec<(String, String)> {
+    let mut texts = Vec::new();
+    for path in FILES {
+        let text = fs::read_to_string(path).expect("the samples are there");
+        texts.push(((*path).to_owned(), text));
+    }
+    for path in MORE_FILES {
+        let whole = fs::read_to_string(path).expect("they are there");
+        for part in whole.split("##### ").skip(1) {
+            let (name, text) = part.split_once('\n').expect("a name and a text");
+            let lines = text.lines().filter(|line| !line.starts_with("~~ "));
+            let text = lines.map(|line| format!("{line}\n")).collect::<String>();
+            // Places in it are those of its definitions.
+            if !text.contains('$') {
+                texts.push((name.to_owned(), text));
+            }
+        }
+    }
+    texts
+}
 
 /// What of each kind must be met: nine of ten.
 const LEAST: f64 = 0.9;
@@ -306,6 +336,98 @@ fn names(text: &str, good: &Analysis, planted: &mut Vec<Planted>) {
     }
 }
 
+/// Words of which only some are right, misspelt; values left out, and joined by `=`.
+fn values(text: &str, good: &Analysis, planted: &mut Vec<Planted>) {
+    let mut all = vec![&good.ast];
+    blocks(&good.ast, &mut all);
+    let settings = all.iter().flat_map(|block| &block.settings);
+    for (turn, setting) in settings.enumerate() {
+        let whole = range(good, setting.span);
+        let line = text[whole.clone()].to_owned();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let &[keyword, value] = words.as_slice() else {
+            continue;
+        };
+        let of_few = matches!(
+            setting.keyword.shape,
+            Shape::Choice(_) | Shape::OptChoice(_) | Shape::Scheduler | Shape::Protocol
+        );
+        let lines = vec![line_of(text, whole.start)];
+        if let (true, Some(slip)) = (of_few, misspelt(value, turn)) {
+            planted.push(Planted {
+                kind: "typo in a value",
+                text: replaced(text, whole.clone(), &format!("{keyword} {slip}")),
+                lines: lines.clone(),
+                remedy: Remedy::Write(value.to_owned()),
+            });
+        }
+        let needed = matches!(
+            setting.keyword.shape,
+            Shape::Int { .. } | Shape::Seconds { .. } | Shape::Decimal { .. } | Shape::Word
+        );
+        if needed {
+            planted.push(Planted {
+                kind: "value left out",
+                text: replaced(text, whole.clone(), keyword),
+                lines: lines.clone(),
+                remedy: Remedy::Say(format!("`{keyword}`")),
+            });
+        }
+        if needed && turn % 3 == 0 {
+            planted.push(Planted {
+                kind: "equals sign",
+                text: replaced(text, whole.clone(), &format!("{keyword}={value}")),
+                lines,
+                remedy: Remedy::Write(format!("{keyword} {value}")),
+            });
+        }
+    }
+}
+
+/// Lost braces that open blocks, quotes that are not closed, addresses that cannot be.
+fn lines(text: &str, planted: &mut Vec<Planted>) {
+    let mut offset = 0;
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let lines = vec![u32::try_from(index + 1).expect("the samples are short")];
+        let end = offset + line.trim_end().len();
+        let plain = !line.contains(['#', '!']);
+        if plain && line.trim_end().ends_with(" {") {
+            planted.push(Planted {
+                kind: "lost opening brace",
+                text: replaced(text, end - 2..end, ""),
+                lines: lines.clone(),
+                remedy: Remedy::Mend,
+            });
+        }
+        if plain && line.trim_end().ends_with('"') {
+            planted.push(Planted {
+                kind: "open quote",
+                text: replaced(text, end - 1..end, ""),
+                lines: lines.clone(),
+                remedy: Remedy::Mend,
+            });
+        }
+        let address = line
+            .split_whitespace()
+            .find(|word| word.parse::<Ipv4Addr>().is_ok());
+        if let Some(address) = address {
+            let at = offset + line.find(address).expect("it is in there");
+            let slip = address.replacen('.', ".9", 1);
+            let slip = match slip.parse::<Ipv4Addr>() {
+                Ok(_) => address.replacen('.', "..", 1),
+                Err(_) => slip,
+            };
+            planted.push(Planted {
+                kind: "address that cannot be",
+                text: replaced(text, at..at + address.len(), &slip),
+                lines,
+                remedy: Remedy::Say(format!("`{slip}`")),
+            });
+        }
+        offset += line.len();
+    }
+}
+
 /// What a file means, without the places.
 fn meaning(analysis: &Analysis) -> String {
     let json = serde_json::to_string(&analysis.config).expect("it is plain data");
@@ -348,8 +470,7 @@ fn met(
 fn planted_mistakes_are_found_where_they_are() {
     let mut rates: BTreeMap<&str, (usize, usize, usize)> = BTreeMap::new();
     let mut misses = String::new();
-    for path in FILES {
-        let text = fs::read_to_string(path).expect("the samples are there");
+    for (path, text) in good_texts() {
         let good = read(&text);
         assert!(!good.has_errors(), "{path} is good");
         let mut planted = Vec::new();
@@ -358,6 +479,8 @@ fn planted_mistakes_are_found_where_they_are() {
         units(&text, &good, &mut planted);
         misplaced(&text, &good, &mut planted);
         names(&text, &good, &mut planted);
+        values(&text, &good, &mut planted);
+        lines(&text, &mut planted);
         for one in &planted {
             let analysis = read(&one.text);
             // What the good file is told does not count.

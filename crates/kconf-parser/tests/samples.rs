@@ -126,7 +126,8 @@ const EXPECTED: &[(&str, &[(u32, &str)])] = &[
 #[test]
 fn the_mistakes_of_guides_are_named_and_nothing_else() {
     for (name, expected) in EXPECTED {
-        let analysis = check(Path::new(&format!("{SAMPLES}/howto/{name}.conf")));
+        let mut analysis = check(Path::new(&format!("{SAMPLES}/howto/{name}.conf")));
+        by_place(&mut analysis);
         let lines: Vec<u32> = analysis
             .diagnostics
             .iter()
@@ -145,6 +146,12 @@ fn the_mistakes_of_guides_are_named_and_nothing_else() {
     }
 }
 
+/// Puts findings in the order of the text, whatever may follow from what.
+fn by_place(analysis: &mut Analysis) {
+    let found = &mut analysis.diagnostics;
+    found.sort_by_key(|found| (found.primary.place.start, found.code));
+}
+
 /// In `vrrp-mistakes.conf`, comments mark the lines that have a problem.
 #[test]
 fn mistakes_of_vrrp_are_found_where_they_are() {
@@ -153,7 +160,8 @@ fn mistakes_of_vrrp_are_found_where_they_are() {
     let marked = text.lines().zip(1_u32..).skip(1);
     let marked = marked.filter(|(line, _)| line.contains('#'));
     let marked: Vec<u32> = marked.map(|(_, number)| number).collect();
-    let analysis = check(path);
+    let mut analysis = check(path);
+    by_place(&mut analysis);
     let mut found: Vec<u32> = analysis
         .diagnostics
         .iter()

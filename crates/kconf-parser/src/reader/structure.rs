@@ -36,13 +36,7 @@ pub(crate) fn report_problems(report: &mut Report<'_>, problems: &[Problem]) {
             Problem::StrayBlock(brace) => report
                 .error(Code::UnexpectedBlock, *brace, "this `{` follows no keyword")
                 .help("the block is ignored"),
-            Problem::OpenQuote { quote } => report
-                .error(
-                    Code::UnterminatedQuote,
-                    *quote,
-                    "this quote is not closed on its line",
-                )
-                .help("the line is ignored"),
+            Problem::OpenQuote { quote } => open_quote(report, *quote),
             Problem::TooDeep(brace) => {
                 let message = format!("blocks are nested over {MAX_DEPTH} deep");
                 report
@@ -51,6 +45,24 @@ pub(crate) fn report_problems(report: &mut Report<'_>, problems: &[Problem]) {
             }
         };
         report.push(diagnostic);
+    }
+}
+
+fn open_quote(report: &Report<'_>, quote: Span) -> crate::Diagnostic {
+    let message = "this quote is not closed on its line";
+    let text = report.slice(quote).trim_end();
+    let end = quote.start + u32::try_from(text.len()).unwrap_or(0);
+    let last = Span {
+        start: end.saturating_sub(1),
+        end,
+    };
+    let diagnostic = report
+        .error(Code::UnterminatedQuote, quote, message)
+        .help("the line is ignored");
+    match text.len() {
+        // Nothing stands behind it: the sign is one too many.
+        1 => diagnostic.suggest(report.place(last), ""),
+        _ => diagnostic.suggest(report.place(last).after(), "\""),
     }
 }
 

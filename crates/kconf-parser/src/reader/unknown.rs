@@ -33,6 +33,9 @@ pub(super) fn report(
         report.push(diagnostic.suggest(whole, ""));
         return None;
     }
+    if let Some(own) = joined_by_equals(report, block, span, word) {
+        return Some(own);
+    }
     let elsewhere: Vec<BlockKind> = BlockKind::ALL
         .iter()
         .copied()
@@ -69,6 +72,23 @@ pub(super) fn report(
     };
     report.push(diagnostic);
     own
+}
+
+/// `priority=100`, as other programs have it.
+fn joined_by_equals(
+    report: &mut Report<'_>,
+    block: BlockKind,
+    span: Span,
+    word: &str,
+) -> Option<&'static str> {
+    let (name, value) = word.split_once('=')?;
+    let own = block.keyword(name)?.name;
+    let place = report.place(span);
+    let diagnostic = unknown(report, block, span, word)
+        .label("a blank stands between a keyword and its value")
+        .suggest(place, format!("{own} {value}").trim_end());
+    report.push(diagnostic);
+    Some(own)
 }
 
 fn unknown(report: &Report<'_>, block: BlockKind, span: Span, word: &str) -> Diagnostic {

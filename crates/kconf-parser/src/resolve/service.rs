@@ -349,7 +349,14 @@ fn persistence(
         timeout = Some(USUAL_PERSISTENCE);
     }
     let engine = engine(context, block, protocol);
-    let timeout = timeout.or_else(|| engine.as_ref().map(|_| USUAL_PERSISTENCE))?;
+    if let (Some(_), None, Some(setting)) = (&engine, timeout, block.setting("persistence_engine"))
+    {
+        let message = "a persistence engine has no effect without persistence";
+        let help = "add `persistence_timeout`";
+        let code = Code::BadPersistenceEngine;
+        warn(context, code, setting.span, message, help);
+    }
+    let timeout = timeout?;
     Some(Persistence {
         timeout,
         granularity,
@@ -480,14 +487,10 @@ fn quorum(context: &mut Context<'_, '_>, block: &Block, servers: &[RealServer]) 
     let mut hysteresis = block.u32("hysteresis").unwrap_or(0);
     if let Some(setting) = block.setting("hysteresis").filter(|_| hysteresis >= quorum) {
         let message = format!("the hysteresis {hysteresis} is not below the quorum, {quorum}");
-        warn(
-            context,
-            Code::HysteresisTooHigh,
-            setting.span,
-            &message,
-            "0 is taken",
-        );
-        hysteresis = 0;
+        hysteresis = quorum - 1;
+        let help = format!("{hysteresis} is taken");
+        let code = Code::HysteresisTooHigh;
+        warn(context, code, setting.span, &message, &help);
     }
     (quorum, hysteresis)
 }
