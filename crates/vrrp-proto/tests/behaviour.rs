@@ -700,6 +700,7 @@ fn a_master_that_slept_does_not_answer_what_came_meanwhile() {
         [
             "19s vr Stalled",
             "19s vr sends 150",
+            "19s vr announces 10.0.0.100",
             "21s vr sends 150",
             "21s vr announces 10.0.0.100",
             "21s vr LowerPriorityHeard",

@@ -63,9 +63,12 @@ impl Instance {
         };
         match election::contest((self.effective, source), (priority, address)) {
             Contest::TheyWin => self.yield_to(now, advertisement, heard),
-            // It came while this instance stood still. The overdue advertisement is the answer, and
-            // what is heard after it counts.
-            Contest::WeWin if self.stands_still(now) => {}
+            // It came while this instance stood still, and so did others: one answer to all.
+            Contest::WeWin if self.stands_still(now) => {
+                if let Some(master) = self.holding() {
+                    master.overheard = true;
+                }
+            }
             Contest::WeWin => self.lower_heard(now, advertisement, heard),
             Contest::Same => {
                 if self.limits.same_address.occur(now).is_some() {
@@ -286,7 +289,9 @@ impl Instance {
             self.enter_backup(now, Reason::Stalled { late }, None);
             return false;
         }
+        let mut overheard = false;
         if let Some(master) = self.holding() {
+            overheard = std::mem::take(&mut master.overheard);
             // A little lateness is made up for, so that the rhythm holds.
             master.advert_at = if stalled { now } else { due } + interval;
             if stalled && replaced {
@@ -296,6 +301,9 @@ impl Instance {
         }
         self.forget_rival(now);
         self.advertise_again();
+        if overheard {
+            self.announce_over(now);
+        }
         true
     }
 

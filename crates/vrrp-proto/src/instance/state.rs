@@ -153,6 +153,8 @@ pub(super) struct Master {
     pub(super) taken_from: Option<(IpAddr, Time)>,
     /// Another Master that is heard.
     pub(super) rival: Option<Rival>,
+    /// Whether one was heard while this one stood still.
+    pub(super) overheard: bool,
 }
 
 impl Master {

@@ -107,6 +107,7 @@ impl Instance {
                 _ => None,
             },
             rival: None,
+            overheard: false,
         };
         self.doubt = super::Doubt::default();
         self.settle_priority(now);
