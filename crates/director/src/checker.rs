@@ -31,6 +31,7 @@ use crate::pidfile::PidFile;
 use crate::reconcile::{Action, Reconciler};
 use crate::record::RecordFile;
 use crate::role::Role;
+use crate::scheduling::Wishes;
 use crate::settings::Settings;
 use crate::status::{DataplaneKind, ServiceStatus};
 use crate::{child, ipc, logging, privileges, report, table_log, wiring};
@@ -127,6 +128,18 @@ async fn serve(
     let _pid_file = PidFile::create(&start.pid_file)
         .inspect_err(|error| warn!("{}", with_sources(error)))
         .ok();
+    let globals = &start.config.globals;
+    let wishes = Wishes {
+        process: "checker",
+        no_swap: globals.checker_no_swap,
+        cpus: &globals.checker_cpu_affinity,
+        nice: globals.checker_priority,
+        real_time: globals.checker_rt_priority,
+        longest_run: globals.checker_rlimit_rttime,
+    };
+    for problem in wishes.apply() {
+        warn!("{problem}");
+    }
     let (events, mut queue) = mpsc::unbounded_channel();
     let (replies, mut table_queue) = mpsc::unbounded_channel();
     let place = match start.dataplane {

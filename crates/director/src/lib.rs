@@ -95,6 +95,7 @@ pub mod record;
 pub mod report;
 pub mod role;
 pub mod rundir;
+mod scheduling;
 pub mod script;
 pub mod settings;
 pub mod socket;

@@ -5,7 +5,6 @@
 //! must not find out by an outage. So each is named in the log when a configuration is taken. A line
 //! goes from here when the thing is done.
 
-use kconf_parser::config::VirtualInterfaceKind;
 use kconf_parser::{Analysis, Config};
 
 /// A sentence for each thing that is asked for in vain, in the order of their weight.
@@ -50,13 +49,6 @@ fn settings(config: &Config) -> Vec<String> {
             "track_bfd: no session is followed",
         ),
         (
-            instances.iter().any(|it| {
-                let kind = it.virtual_interface.as_ref().map(|it| &it.kind);
-                matches!(kind, Some(VirtualInterfaceKind::Ipvlan { .. }))
-            }),
-            "use_ipvlan: the instance runs on its interface",
-        ),
-        (
             instances
                 .iter()
                 .filter_map(|it| it.virtual_interface.as_ref())
@@ -84,12 +76,6 @@ fn settings(config: &Config) -> Vec<String> {
             !services.is_empty()
                 && (globals.notify_fifo.is_some() || globals.lvs_notify_fifo.is_some()),
             "notify_fifo, lvs_notify_fifo: events of virtual servers are not written",
-        ),
-        (
-            globals.checker_priority != 0
-                || globals.checker_rt_priority.is_some()
-                || globals.checker_no_swap,
-            "checker priorities and memory locking: the checker is an ordinary process",
         ),
     ];
     asked

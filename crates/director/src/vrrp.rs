@@ -18,7 +18,7 @@
 //! | `track_scripts`, `track_files`, `track_processes` | what is tracked: looked at, judged, reported |
 //! | [`seam`] | where scripts, pipes, mail and tracked objects join |
 //! | [`holding`] | what a master holds |
-//! | [`clock`], `realtime` | time, and being on time |
+//! | [`clock`] | time |
 //! | `order`, `news`, [`mailbox`] | what the two threads tell each other |
 
 mod aide;
@@ -34,7 +34,6 @@ mod narrate;
 mod news;
 mod notify;
 pub mod order;
-mod realtime;
 pub mod replay;
 mod report;
 pub mod seam;
@@ -66,6 +65,7 @@ use crate::message::{ToVrrp, VrrpStart};
 use crate::parent::with_sources;
 use crate::pidfile::PidFile;
 use crate::role::Role;
+use crate::scheduling::Wishes;
 use crate::{child, ipc, logging, wiring};
 
 /// Runs as the VRRP process of the parent with this process id. Returns the exit status.
@@ -164,7 +164,15 @@ fn serve(
         }
     };
     // After the other thread was started, which is an ordinary one.
-    for problem in realtime::apply(&globals) {
+    let wishes = Wishes {
+        process: "VRRP",
+        no_swap: globals.no_swap,
+        cpus: &globals.cpu_affinity,
+        nice: globals.priority,
+        real_time: globals.rt_priority,
+        longest_run: globals.rlimit_rttime,
+    };
+    for problem in wishes.apply_to_timekeeper() {
         warn!("{problem}");
     }
     driver.run();

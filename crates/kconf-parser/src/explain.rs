@@ -170,7 +170,6 @@ const NOT_YET: &str = "read and checked, without effect yet";
 /// Keywords of virtual routers and their groups that the director does not act on yet.
 const WITHOUT_EFFECT_YET: &[&str] = &[
     "track_bfd",
-    "use_ipvlan",
     "use_vmac_addr",
     "garp_extra_if",
     "vrf",

@@ -71,6 +71,7 @@ mod family;
 pub mod firewall;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod ipvlan;
 mod link;
 mod monitor;
 mod name;
@@ -93,7 +94,7 @@ pub use announce::FrameSocket;
 pub use codec::ParseError;
 pub use error::{NetifError, Refused};
 pub use family::Family;
-pub use link::{Link, LinkChange, LinkFlags, MacvlanMode, NewLink};
+pub use link::{IpvlanReach, Link, LinkChange, LinkFlags, MacvlanMode, NewLink};
 pub use monitor::{Monitor, Watch};
 pub use name::{LinkIndex, LinkName, LinkNameError, MacAddress, MacAddressError};
 pub use route::{

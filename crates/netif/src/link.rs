@@ -215,6 +215,8 @@ pub struct LinkChange {
     pub mac: Option<MacAddress>,
     /// New name. Before Linux 6.2 only an interface that is down can be renamed.
     pub name: Option<LinkName>,
+    /// Number of its group.
+    pub group: Option<u32>,
 }
 
 impl LinkChange {
@@ -224,6 +226,7 @@ impl LinkChange {
         words.extend(self.mtu.map(|mtu| format!("mtu {mtu}")));
         words.extend(self.mac.map(|mac| format!("address {mac}")));
         words.extend(self.name.as_ref().map(|name| format!("name {name}")));
+        words.extend(self.group.map(|group| format!("group {group}")));
         words.join(", ")
     }
 }
@@ -239,6 +242,13 @@ pub enum NewLink {
         /// Its Ethernet address.
         mac: MacAddress,
     },
+    /// An ipvlan in mode L2 on `lower`, whose Ethernet address it shares.
+    Ipvlan {
+        /// The interface it stands on.
+        lower: LinkIndex,
+        /// Whom it can talk to; the same for all on one interface.
+        reach: IpvlanReach,
+    },
     /// An interface of this kind with the kernel's defaults: `dummy`, `bridge`, `ipip`, `ip6tnl`.
     /// The kernel loads the module by itself.
     Plain {
@@ -252,10 +262,33 @@ pub enum NewLink {
     },
 }
 
+/// Whom an ipvlan can talk to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum IpvlanReach {
+    /// The others on its interface, too.
+    #[default]
+    Bridge,
+    /// None of them. Source: `IPVLAN_F_PRIVATE` of `linux/if_link.h`.
+    Private,
+    /// Them by way of the switch outside. Source: `IPVLAN_F_VEPA` of `linux/if_link.h`.
+    Vepa,
+}
+
+impl IpvlanReach {
+    const fn flags(self) -> u16 {
+        match self {
+            Self::Bridge => 0,
+            Self::Private => 1,
+            Self::Vepa => 2,
+        }
+    }
+}
+
 impl NewLink {
     fn kind(&self) -> &str {
         match self {
             Self::Macvlan { .. } => "macvlan",
+            Self::Ipvlan { .. } => "ipvlan",
             Self::Plain { kind } => kind,
             Self::Veth { .. } => "veth",
         }
@@ -314,6 +347,9 @@ pub(crate) fn change(index: LinkIndex, change: &LinkChange) -> Request {
         if let Some(name) = &change.name {
             writer.text(Ifla::Ifname.into(), name.as_str());
         }
+        if let Some(group) = change.group {
+            writer.u32(Ifla::Group.into(), group);
+        }
     })
 }
 
@@ -337,15 +373,23 @@ pub(crate) fn create(name: &LinkName, new: &NewLink) -> Request {
     Request::new(action, Rtm::Newlink, flags, |writer| {
         header(writer, None, 0, 0);
         writer.text(Ifla::Ifname.into(), name.as_str());
-        if let NewLink::Macvlan { lower, mac } = new {
-            writer.u32(Ifla::Link.into(), lower.number());
-            writer.attribute(Ifla::Address.into(), &mac.0);
+        match new {
+            NewLink::Macvlan { lower, mac } => {
+                writer.u32(Ifla::Link.into(), lower.number());
+                writer.attribute(Ifla::Address.into(), &mac.0);
+            }
+            NewLink::Ipvlan { lower, .. } => writer.u32(Ifla::Link.into(), lower.number()),
+            NewLink::Plain { .. } | NewLink::Veth { .. } => {}
         }
         writer.nest(Ifla::Linkinfo.into(), |writer| {
             writer.text(IflaInfo::Kind.into(), new.kind());
             match new {
                 NewLink::Macvlan { .. } => writer.nest(IflaInfo::Data.into(), |writer| {
                     writer.u32(MACVLAN_MODE, MACVLAN_MODE_PRIVATE);
+                }),
+                NewLink::Ipvlan { reach, .. } => writer.nest(IflaInfo::Data.into(), |writer| {
+                    writer.attribute(IPVLAN_MODE, &IPVLAN_MODE_L2.to_ne_bytes());
+                    writer.attribute(IPVLAN_FLAGS, &reach.flags().to_ne_bytes());
                 }),
                 NewLink::Veth { peer } => writer.nest(IflaInfo::Data.into(), |writer| {
                     writer.nest(VETH_PEER, |writer| {
@@ -358,6 +402,15 @@ pub(crate) fn create(name: &LinkName, new: &NewLink) -> Request {
         });
     })
 }
+
+/// `IFLA_IPVLAN_MODE` of `linux/if_link.h`.
+const IPVLAN_MODE: u16 = 1;
+
+/// `IFLA_IPVLAN_FLAGS` of `linux/if_link.h`.
+const IPVLAN_FLAGS: u16 = 2;
+
+/// `IPVLAN_MODE_L2` of `linux/if_link.h`.
+const IPVLAN_MODE_L2: u16 = 0;
 
 /// `VETH_INFO_PEER` of `linux/veth.h`.
 const VETH_PEER: u16 = 1;

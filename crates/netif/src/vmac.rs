@@ -51,7 +51,7 @@ pub enum VmacError {
         what: String,
     },
     /// A step failed.
-    #[error("cannot make the interface {name} of a virtual MAC: {error}")]
+    #[error("cannot make the virtual interface {name}: {error}")]
     Failed {
         /// The name.
         name: LinkName,
@@ -213,7 +213,7 @@ fn is_vmac(link: &Link, config: &VmacConfig) -> bool {
         && link.mac == Some(config.mac)
 }
 
-fn describe(link: &Link) -> String {
+pub(crate) fn describe(link: &Link) -> String {
     let kind = link.kind.as_deref().unwrap_or("device");
     let mac = link.mac.map(|mac| format!(" with address {mac}"));
     let lower = link.lower.map(|lower| format!(" on interface {lower}"));

@@ -6,6 +6,7 @@
 mod deployment;
 mod director;
 mod dr;
+mod ipvlan;
 mod kernel;
 mod mark;
 mod nat;

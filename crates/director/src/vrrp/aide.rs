@@ -29,10 +29,10 @@ use super::seam::Notice;
 use super::track_files::TrackFiles;
 use super::track_processes::TrackProcesses;
 use super::track_scripts::{TrackScripts, Usable};
-use super::{clock, realtime, report};
+use super::{clock, report};
 use crate::ipc;
 use crate::message::{FromVrrp, ToVrrp};
-use crate::wiring;
+use crate::{scheduling, wiring};
 
 /// What the thread has.
 pub(super) struct Aide {
@@ -80,7 +80,7 @@ impl Aide {
                 message = messages.recv() => self.obey(message).await,
                 Some(()) = next(&mut overrun) => {
                     warn!("The VRRP process ran too long without a pause, it is an ordinary one now");
-                    realtime::give_up(self.driver);
+                    scheduling::give_up(self.driver);
                 }
             }
         }

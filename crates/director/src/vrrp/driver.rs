@@ -339,7 +339,7 @@ impl Driver {
 
     /// What must be there before an instance can be master: sockets, settings.
     fn prepare(&mut self) {
-        let (lines, mut problems) = self.kernel.ensure_virtual_macs(&self.plan.holdings);
+        let (lines, mut problems) = self.kernel.ensure_virtual_links(&self.plan.holdings);
         self.remark(lines);
         for holding in self.plan.holdings.instances.values() {
             problems.extend(self.kernel.prepare(holding));
@@ -564,13 +564,13 @@ impl Driver {
         let holding = plans
             .filter_map(|plan| plan.holdings.instances.get(instance))
             .next();
-        let virtual_mac = holding.and_then(|it| it.virtual_mac.as_ref());
+        let virtual_link = holding.and_then(|it| it.virtual_link.as_ref());
         let payload = match self.router.instance(instance.as_str()) {
             Some(it) => sockets::payload(it.config()),
             None => netif::Payload::Vrrp,
         };
         let snapshot = self.kernel.snapshot();
-        if let Err(error) = self.sockets.send(transmit, virtual_mac, payload, snapshot) {
+        if let Err(error) = self.sockets.send(transmit, virtual_link, payload, snapshot) {
             let trouble = Trouble::SendFailed {
                 detail: format!("advertisement to {}: {error}", transmit.destination),
             };

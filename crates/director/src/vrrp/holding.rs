@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use netif::{Address, MacAddress, Placement, Route, Rule};
+use netif::{Address, IpvlanReach, MacAddress, Placement, Route, Rule};
 use vrrp_proto::Name;
 
 /// What one instance puts into the kernel while it is master, in the order in which it is added.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holding {
     /// The virtual interface under it, if it has one.
-    pub virtual_mac: Option<VirtualMac>,
+    pub virtual_link: Option<VirtualLink>,
     /// Its addresses.
     pub addresses: Vec<HeldAddress>,
     /// Its routes.
@@ -54,19 +54,52 @@ pub struct HeldRule {
     pub is_tracked: bool,
 }
 
-/// A macvlan whose address is that of the virtual router.
+/// A virtual interface on which a virtual router has its addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VirtualMac {
+pub struct VirtualLink {
     /// Its name.
     pub name: Name,
     /// The interface that it stands on.
     pub base: Name,
-    /// Its Ethernet address.
-    pub mac: MacAddress,
+    /// What it is.
+    pub kind: VirtualKind,
+    /// The number of its group among interfaces.
+    pub group: Option<u32>,
     /// Whether it is for IPv4; IPv6 is switched off then.
     pub is_ipv4: bool,
     /// Whether advertisements leave by the interface below.
     pub sends_on_base: bool,
+}
+
+/// Kind of a [`VirtualLink`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VirtualKind {
+    /// A macvlan.
+    Macvlan {
+        /// Its Ethernet address, which is that of the virtual router.
+        mac: MacAddress,
+    },
+    /// An ipvlan.
+    Ipvlan {
+        /// Its own address.
+        address: Option<Address>,
+        /// Whom it can talk to.
+        reach: IpvlanReach,
+    },
+}
+
+impl VirtualLink {
+    /// The address that advertisements leave from because of it.
+    #[must_use]
+    pub fn source(&self) -> Option<IpAddr> {
+        match &self.kind {
+            VirtualKind::Ipvlan {
+                address: Some(address),
+                ..
+            } if !self.sends_on_base => Some(address.ip()),
+            _ => None,
+        }
+    }
 }
 
 /// Everything that is held, by instance.

@@ -5,7 +5,7 @@
 //! then, and tells what somebody else has removed. It decides nothing: when to set and remove is the
 //! machine's business. Every call is a short exchange with the kernel, none waits for the network.
 
-mod virtual_macs;
+mod virtual_links;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use netif::{
 use vrrp_proto::wire::garp::Announcement;
 use vrrp_proto::{HardwareAddress, InterfaceState, Name, VirtualAddress};
 
-use self::virtual_macs::Guard;
+use self::virtual_links::Guard;
 use super::holding::{HeldAddress, HeldRoute, HeldRule, Holding, Holdings};
 
 /// The network of the namespace in which the process runs.
@@ -399,10 +399,10 @@ impl Kernel {
         let mut losses = Vec::new();
         for (instance, held) in &self.held {
             let holding = holdings.instances.get(instance);
-            let virtual_mac = holding.and_then(|it| it.virtual_mac.as_ref());
+            let virtual_link = holding.and_then(|it| it.virtual_link.as_ref());
             for it in held.addresses.iter().filter(|it| it.is_tracked) {
                 // A virtual interface of ours is made again when it is gone.
-                let is_virtual = virtual_mac.is_some_and(|mac| mac.name == it.interface);
+                let is_virtual = virtual_link.is_some_and(|mac| mac.name == it.interface);
                 if is_missing(snapshot, it, is_virtual) {
                     losses.push(Loss::Address {
                         instance: instance.clone(),

@@ -16,7 +16,7 @@ use netif::{LinkIndex, Outgoing, Payload, Snapshot, VrrpSocket, VrrpSocketConfig
 use vrrp_proto::config::{Authentication, Delivery};
 use vrrp_proto::{Datagram, Family, InstanceConfig, Name, Transmit};
 
-use super::holding::VirtualMac;
+use super::holding::VirtualLink;
 use crate::wiring::vrrp::VrrpPlan;
 
 /// Where packets of one kind leave and come in.
@@ -115,11 +115,11 @@ impl Sockets {
     pub(super) fn send(
         &self,
         transmit: &Transmit,
-        virtual_mac: Option<&VirtualMac>,
+        virtual_link: Option<&VirtualLink>,
         payload: Payload,
         snapshot: &Snapshot,
     ) -> io::Result<()> {
-        let above = virtual_mac.filter(|it| !it.sends_on_base);
+        let above = virtual_link.filter(|it| !it.sends_on_base);
         let interface = above.map(|it| &it.name).or(transmit.interface.as_ref());
         let link = match interface {
             Some(name) => match snapshot.find_link(name.as_str()) {
@@ -262,16 +262,16 @@ fn wished(plan: &VrrpPlan, snapshot: &Snapshot) -> Vec<(VrrpSocketConfig, Option
             None => wish(common, None),
         }
         let holding = plan.holdings.instances.get(&named.name);
-        let virtual_mac = holding.and_then(|it| it.virtual_mac.as_ref());
-        if let Some(virtual_mac) = virtual_mac.filter(|it| !it.sends_on_base)
-            && let Some(link) = link(&virtual_mac.name)
+        let virtual_link = holding.and_then(|it| it.virtual_link.as_ref());
+        if let Some(virtual_link) = virtual_link.filter(|it| !it.sends_on_base)
+            && let Some(link) = link(&virtual_link.name)
         {
             // For sending only: what the others send is heard on the interface below.
             let config = VrrpSocketConfig {
                 link: Some(link),
                 ..common
             };
-            wish(config, Some(&virtual_mac.base));
+            wish(config, Some(&virtual_link.base));
         }
     }
     wished

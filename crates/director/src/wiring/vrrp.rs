@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use kconf_parser::config::{
-    self, Destination, Tracked, Tracking, VirtualInterfaceKind, Vrrp, VrrpChecksum, VrrpInstance,
-    VrrpVersion,
+    self, Destination, IpvlanMode, Named, Tracked, Tracking, VirtualInterfaceKind, Vrrp,
+    VrrpChecksum, VrrpInstance, VrrpVersion,
 };
-use netif::MacAddress;
 use netif::firewall::FirewallConfig;
+use netif::{IpvlanReach, MacAddress};
 use vrrp_proto::config::{
     AddressListCheck, AnnounceConfig, Authentication, Delivery, GroupConfig, NamedInstance,
     PacingConfig, Peer, Preempt,
@@ -20,8 +20,9 @@ use vrrp_proto::{
     TrackerConfig, Version, VirtualAddress, Vrid,
 };
 
+use super::iproute2::{self, Table};
 use super::network;
-use crate::vrrp::holding::{Holding, Holdings, VirtualMac};
+use crate::vrrp::holding::{Holding, Holdings, VirtualKind, VirtualLink};
 use crate::vrrp::seam::tracker;
 
 /// What the VRRP process goes by.
@@ -61,8 +62,8 @@ pub fn vrrp(config: &Vrrp, startup_delay: Duration) -> (VrrpPlan, Vec<String>) {
     let mut taken = HashSet::new();
     for instance in &config.instances {
         let name = Name::from(instance.name.as_str());
-        let virtual_mac = virtual_mac(config, instance, &mut taken);
-        let holding = holding(instance, virtual_mac);
+        let virtual_link = virtual_link(config, instance, &mut taken);
+        let holding = virtual_link.and_then(|it| holding(instance, it));
         let (holding, converted) = match (holding, self::instance(config, instance)) {
             (Ok(holding), Ok(converted)) => (holding, converted),
             (Err(problem), _) | (_, Err(problem)) => {
@@ -203,6 +204,8 @@ fn with_addresses(
         })
         .collect();
     config.startup_delay = startup_delay;
+    let of_link = holding.virtual_link.as_ref().and_then(VirtualLink::source);
+    config.source = config.source.or(of_link);
     config
 }
 
@@ -368,9 +371,9 @@ fn pacing(config: &Vrrp, router: &RouterConfig) -> Vec<PacingConfig> {
 
 // === What is held ===
 
-fn holding(from: &VrrpInstance, virtual_mac: Option<VirtualMac>) -> Result<Holding, String> {
+fn holding(from: &VrrpInstance, virtual_link: Option<VirtualLink>) -> Result<Holding, String> {
     let base = from.interface.as_deref().map(Name::from);
-    let own = virtual_mac.as_ref().map(|it| it.name.clone()).or(base);
+    let own = virtual_link.as_ref().map(|it| it.name.clone()).or(base);
     let addresses = from.addresses.iter().chain(&from.excluded_addresses);
     let addresses = addresses.map(|address| network::address(address, own.as_ref()));
     let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
@@ -384,7 +387,7 @@ fn holding(from: &VrrpInstance, virtual_mac: Option<VirtualMac>) -> Result<Holdi
         false => BTreeSet::new(),
     };
     Ok(Holding {
-        virtual_mac,
+        virtual_link,
         routes: routes.collect::<Result<_, _>>()?,
         rules: rules.collect::<Result<_, _>>()?,
         promote_secondaries: promote.into_iter().collect(),
@@ -412,35 +415,64 @@ fn fixed(config: &Vrrp) -> Result<Holding, String> {
 }
 
 /// The virtual interface of an instance. Names are given in the order of the text, each once.
-fn virtual_mac(
+fn virtual_link(
     config: &Vrrp,
     instance: &VrrpInstance,
     taken: &mut HashSet<String>,
-) -> Option<VirtualMac> {
-    let virtual_interface = instance.virtual_interface.as_ref()?;
-    let VirtualInterfaceKind::Macvlan { mac } = &virtual_interface.kind else {
-        return None;
+) -> Result<Option<VirtualLink>, String> {
+    let (Some(wished), Some(base)) = (&instance.virtual_interface, &instance.interface) else {
+        return Ok(None);
     };
-    let base = instance.interface.as_deref()?;
     let prefix = &config.globals.vmac_prefix;
     let vrid = instance.vrid;
     let mut names = std::iter::once(format!("{prefix}.{vrid}"))
         .chain((1..).map(|number: u32| format!("{prefix}{number}.{vrid}")));
-    let chosen = virtual_interface.name.clone();
-    let name = chosen.or_else(|| names.find(|name| !taken.contains(name)))?;
+    let chosen = wished.name.clone();
+    let Some(name) = chosen.or_else(|| names.find(|name| !taken.contains(name))) else {
+        return Ok(None);
+    };
     taken.insert(name.clone());
     let is_ipv4 = instance.family == config::Family::Inet;
-    let family = match is_ipv4 {
-        true => Family::Ipv4,
-        false => Family::Ipv6,
+    let mut sends_on_base =
+        wished.xmit_base || matches!(instance.destination, Destination::Unicast(_));
+    let kind = match &wished.kind {
+        VirtualInterfaceKind::Macvlan { mac } => {
+            let family = match is_ipv4 {
+                true => Family::Ipv4,
+                false => Family::Ipv6,
+            };
+            let vrid = Vrid::try_from(vrid).map_err(|error| error.to_string())?;
+            let of_router = HardwareAddress::of_virtual_router(family, vrid);
+            VirtualKind::Macvlan {
+                mac: MacAddress(mac.unwrap_or(of_router.0)),
+            }
+        }
+        VirtualInterfaceKind::Ipvlan { address, mode } => {
+            // Without an address of its own it has nothing to send from.
+            sends_on_base |= address.is_none();
+            VirtualKind::Ipvlan {
+                address: address.map(netif::Address::new),
+                reach: match mode {
+                    IpvlanMode::Bridge => IpvlanReach::Bridge,
+                    IpvlanMode::Private => IpvlanReach::Private,
+                    IpvlanMode::Vepa => IpvlanReach::Vepa,
+                },
+            }
+        }
     };
-    let of_router = HardwareAddress::of_virtual_router(family, Vrid::try_from(vrid).ok()?);
-    Some(VirtualMac {
+    let group = wished.group.as_ref().map(|group| {
+        let named = match group.parse() {
+            Ok(number) => Named::Number(number),
+            Err(_) => Named::Name(group.clone()),
+        };
+        iproute2::number(&named, Table::Groups)
+    });
+    Ok(Some(VirtualLink {
         name: name.into(),
-        base: base.into(),
-        mac: MacAddress(mac.unwrap_or(of_router.0)),
+        base: base.as_str().into(),
+        kind,
+        group: group.transpose()?,
         is_ipv4,
-        sends_on_base: virtual_interface.xmit_base
-            || matches!(instance.destination, Destination::Unicast(_)),
-    })
+        sends_on_base,
+    }))
 }

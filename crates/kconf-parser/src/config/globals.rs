@@ -82,6 +82,11 @@ pub struct Globals {
     pub checker_rt_priority: Option<u8>,
     /// Whether the memory of the checker process is locked. Default: off. `checker_no_swap`.
     pub checker_no_swap: bool,
+    /// Processors that the checker may run on. Default: all. `checker_cpu_affinity`.
+    pub checker_cpu_affinity: Vec<u32>,
+    /// Longest run of the checker without a pause at real-time priority. Default 10 ms.
+    /// `checker_rlimit_rttime`.
+    pub checker_rlimit_rttime: Duration,
     /// Umask of created files. Default: none, 0177 is used; the command line wins. `umask`.
     pub umask: Option<u32>,
     /// Whether a reload tests the new configuration first, and the file that gets the messages.
@@ -123,6 +128,8 @@ impl Default for Globals {
             checker_priority: 0,
             checker_rt_priority: None,
             checker_no_swap: false,
+            checker_cpu_affinity: Vec::new(),
+            checker_rlimit_rttime: Duration::from_millis(10),
             umask: None,
             reload_check_config: None,
         }

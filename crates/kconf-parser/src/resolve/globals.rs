@@ -121,6 +121,20 @@ pub(super) fn globals(root: &Block, report: &mut Report<'_>) -> Resolved {
             .int("checker_rt_priority")
             .and_then(|priority| u8::try_from(priority).ok()),
         checker_no_swap: flag("checker_no_swap"),
+        checker_cpu_affinity: match block.value("checker_cpu_affinity") {
+            Some(Value::Words(cpus)) => {
+                let cpus = cpus.iter().map(|cpu| text(*cpu));
+                cpus.filter_map(|cpu| cpu.parse().ok()).collect()
+            }
+            _ => Vec::new(),
+        },
+        checker_rlimit_rttime: match last(
+            &block,
+            &["checker_rlimit_rttime", "checker_rlimit_rtime"],
+        ) {
+            Some(Value::Int(micros)) => Duration::from_micros(micros.unsigned_abs()),
+            _ => usual.checker_rlimit_rttime,
+        },
         umask: block.u32("umask"),
         reload_check_config: block.value("reload_check_config").map(|_| {
             word("reload_check_config")

@@ -10,6 +10,7 @@ use crate::diagnostic::Code;
 use crate::tree::Word;
 use crate::value::parse_network;
 
+use super::globals::byte;
 use super::{Context, place_of};
 
 /// Longest name of an interface. Source: kernel `IFNAMSIZ`.
@@ -71,7 +72,7 @@ pub(super) fn virtual_interface(
             "netlink_notify_msg" => {}
             "name" => made.name = words.next().and_then(|word| name(context, word)),
             "group" => made.group = words.next().map(|word| context.text(word)),
-            text => option(context, &mut made, word, text),
+            text => option(context, block, &mut made, word, text),
         }
     }
     if strict && made.xmit_base && !is_unicast {
@@ -134,10 +135,17 @@ fn ipvlan_address(
 }
 
 /// A word whose kind shows what it is.
-fn option(context: &mut Context<'_, '_>, made: &mut VirtualInterface, word: Word, text: &str) {
+fn option(
+    context: &mut Context<'_, '_>,
+    block: &Block,
+    made: &mut VirtualInterface,
+    word: Word,
+    text: &str,
+) {
     match &mut made.kind {
         VirtualInterfaceKind::Macvlan { mac } => {
-            if let Some(read) = parse_mac(text) {
+            let vrid = byte(block, "virtual_router_id").unwrap_or_default();
+            if let Some(read) = parse_mac(text, vrid) {
                 *mac = Some(read);
                 return;
             }
@@ -169,15 +177,15 @@ fn name(context: &mut Context<'_, '_>, word: Word) -> Option<String> {
     None
 }
 
-/// Six octets, or five behind an implied first one of zero.
-fn parse_mac(text: &str) -> Option<[u8; 6]> {
+/// Six octets, or five before the number of the virtual router.
+fn parse_mac(text: &str, vrid: u8) -> Option<[u8; 6]> {
     let parts: Option<Vec<u8>> = text
         .split(':')
         .map(|part| u8::from_str_radix(part, 16).ok())
         .collect();
     match parts?.as_slice() {
         [a, b, c, d, e, f] => Some([*a, *b, *c, *d, *e, *f]),
-        [b, c, d, e, f] => Some([0, *b, *c, *d, *e, *f]),
+        [a, b, c, d, e] => Some([*a, *b, *c, *d, *e, vrid]),
         _ => None,
     }
 }

@@ -1,0 +1,175 @@
+//! Being on time: scheduling, memory, timers.
+
+use std::time::Duration;
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::Pid;
+
+/// The real-time priority that is taken when the configuration says nothing: the lowest, which is
+/// above everything that is not real-time.
+const AUTOMATIC: u8 = 1;
+
+/// How long it may run without a pause unless the configuration says so.
+const LONGEST_RUN: Duration = Duration::from_secs(1);
+
+/// What the configuration says about a process.
+#[derive(Debug)]
+pub(crate) struct Wishes<'a> {
+    /// The process, for messages.
+    pub(crate) process: &'static str,
+    /// Whether its memory is locked.
+    pub(crate) no_swap: bool,
+    /// Processors that it may run on; empty: all.
+    pub(crate) cpus: &'a [u32],
+    /// Its nice value.
+    pub(crate) nice: i32,
+    /// Its real-time priority.
+    pub(crate) real_time: Option<u8>,
+    /// The longest run without a pause at real-time priority.
+    pub(crate) longest_run: Duration,
+}
+
+impl Wishes<'_> {
+    /// Makes the calling thread what is wished, and those that it starts from now on, but for
+    /// priorities above the usual. What is not possible is told.
+    pub(crate) fn apply(&self) -> Vec<String> {
+        let process = self.process;
+        let mut problems = Vec::new();
+        let mut tell = |what: &str, error: &dyn std::fmt::Display| {
+            problems.push(format!(
+                "Unable to {what} of the {process} process - {error}"
+            ));
+        };
+        if self.no_swap
+            && let Err(error) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE)
+        {
+            tell("lock the memory", &error);
+        }
+        if !self.cpus.is_empty() {
+            let mut cpus = CpuSet::new();
+            for cpu in self.cpus {
+                let number = usize::try_from(*cpu).unwrap_or(usize::MAX);
+                if let Err(error) = cpus.set(number) {
+                    tell(&format!("use processor {cpu}"), &error);
+                }
+            }
+            if let Err(error) = sched_setaffinity(Pid::from_raw(0), &cpus) {
+                tell("set the processors", &error);
+            }
+        }
+        match self.real_time {
+            Some(priority) => match set_real_time(priority) {
+                Ok(()) => limit_run(self.longest_run),
+                Err(error) => tell("set the real-time priority", &error),
+            },
+            None if self.nice != 0 => {
+                if let Err(error) = set_nice(self.nice) {
+                    tell("set the priority", &error);
+                }
+            }
+            None => {}
+        }
+        problems
+    }
+
+    /// The same for the thread that keeps the time of virtual routers, which runs as soon as it can.
+    ///
+    /// Without any keyword a real-time priority is taken where it is permitted: a backup that is not
+    /// scheduled takes the master for dead.
+    pub(crate) fn apply_to_timekeeper(&self) -> Vec<String> {
+        let mut problems = self.apply();
+        // An ordinary thread's timers may be 50 us late otherwise.
+        if let Err(error) = nix::sys::prctl::set_timerslack(1) {
+            problems.push(format!("Unable to set the timer slack - {error}"));
+        }
+        // Nobody has asked for it; most unprivileged processes may not.
+        if self.nice == 0 && self.real_time.is_none() && set_real_time(AUTOMATIC).is_ok() {
+            limit_run(self.longest_run);
+        }
+        problems
+    }
+}
+
+/// Makes the thread an ordinary one again.
+#[allow(unsafe_code)]
+pub(crate) fn give_up(thread: i32) {
+    // SAFETY: as in `set_real_time`. Where it fails the kernel goes on warning.
+    unsafe {
+        let parameters: libc::sched_param = std::mem::zeroed();
+        libc::sched_setscheduler(thread, libc::SCHED_OTHER, &raw const parameters);
+    }
+}
+
+/// The kernel sends SIGXCPU when we run so long without a pause, which must not be for ever on a
+/// machine of one processor.
+fn limit_run(limit: Duration) {
+    // keepalived's default is short for a failover of hundreds of instances at one stroke.
+    let limit = if limit == Duration::from_millis(10) {
+        LONGEST_RUN
+    } else {
+        limit
+    };
+    let micros = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_RTTIME) {
+        let _ = setrlimit(Resource::RLIMIT_RTTIME, micros.min(hard), hard);
+    }
+}
+
+#[allow(unsafe_code)]
+fn set_real_time(priority: u8) -> std::io::Result<()> {
+    // SAFETY: all zeros is a valid sched_param; the pointer is to a local that outlives the call.
+    let result = unsafe {
+        let mut parameters: libc::sched_param = std::mem::zeroed();
+        parameters.sched_priority = priority.into();
+        libc::sched_setscheduler(
+            0,
+            libc::SCHED_RR | libc::SCHED_RESET_ON_FORK,
+            &raw const parameters,
+        )
+    };
+    match result {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+#[allow(unsafe_code)]
+fn set_nice(value: i32) -> std::io::Result<()> {
+    // SAFETY: plain values.
+    match unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wished_is_so_and_what_cannot_be_is_told() {
+        let wishes = Wishes {
+            process: "checker",
+            no_swap: false,
+            cpus: &[0, 100_000],
+            nice: 5,
+            real_time: None,
+            longest_run: LONGEST_RUN,
+        };
+        // A thread of its own, which takes its priority along.
+        let (problems, stat) = std::thread::spawn(move || {
+            let problems = wishes.apply();
+            let stat = std::fs::read_to_string("/proc/thread-self/stat");
+            (problems, stat.unwrap())
+        })
+        .join()
+        .unwrap();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains("processor 100000 of the checker"));
+        // The fields behind the name, which may hold blanks: the nice value is the 19th of all.
+        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        assert_eq!(fields[16], "5");
+    }
+}
