@@ -11,7 +11,7 @@ use netif::firewall::FirewallConfig;
 use netif::{IpvlanReach, MacAddress};
 use vrrp_proto::config::{
     AddressListCheck, AnnounceConfig, Authentication, Delivery, GroupConfig, NamedInstance,
-    PacingConfig, Peer, Preempt,
+    PacingConfig, Peer, Preempt, ReminderConfig,
 };
 use vrrp_proto::track::Weight;
 use vrrp_proto::wire::ChecksumRule;
@@ -204,9 +204,32 @@ fn with_addresses(
         })
         .collect();
     config.startup_delay = startup_delay;
+    config.reminders = reminders(from, holding);
     let of_link = holding.virtual_link.as_ref().and_then(VirtualLink::source);
     config.source = config.source.or(of_link);
     config
+}
+
+/// Interfaces that have addresses and carry no advertisements: all of them, or the virtual ones.
+fn reminders(from: &VrrpInstance, holding: &Holding) -> ReminderConfig {
+    let virtual_link = holding.virtual_link.as_ref();
+    let carrier = match virtual_link {
+        Some(link) if !link.sends_on_base => Some(link.name.clone()),
+        _ => from.interface.as_deref().map(Name::from),
+    };
+    let is_asked = |name: &Name| {
+        let is_virtual = virtual_link.is_some_and(|link| link.name == *name);
+        Some(name) != carrier.as_ref() && (from.garp.extra_all || is_virtual)
+    };
+    let interfaces = holding.addresses.iter().map(|it| &it.interface);
+    let interfaces: BTreeSet<&Name> = interfaces.filter(|it| is_asked(it)).collect();
+    ReminderConfig {
+        interval: match interfaces.is_empty() {
+            true => Duration::ZERO,
+            false => from.garp.extra_interface.unwrap_or_default(),
+        },
+        interfaces: interfaces.into_iter().cloned().collect(),
+    }
 }
 
 fn interval(version: Version, interval: Duration) -> Result<AdvertInterval, String> {
