@@ -36,6 +36,8 @@ pub struct VrrpPlan {
     pub delays: BTreeMap<Name, (Duration, Duration)>,
     /// Size of the sockets' receive buffers; `None` leaves the kernel's.
     pub receive_buffer: Option<usize>,
+    /// How far the real-time priority of the process may rise by itself, and after what lateness.
+    pub automatic_priority: Option<(u8, Duration)>,
     /// How the packet filter for `no_accept` and virtual MACs is made.
     pub filter: FirewallConfig,
 }
@@ -51,6 +53,10 @@ pub fn vrrp(config: &Vrrp, startup_delay: Duration) -> (VrrpPlan, Vec<String>) {
     let mut plan = VrrpPlan {
         delays: delays(config),
         filter: filter(config),
+        automatic_priority: config
+            .globals
+            .max_auto_priority
+            .map(|most| (most, config.globals.min_auto_priority_delay)),
         receive_buffer: config
             .instances
             .iter()
@@ -284,10 +290,16 @@ fn trackers(config: &Vrrp, instance: &VrrpInstance, is_owner: bool) -> Vec<Track
     let on_others = on_others.map(|name| decisive(tracker::interface(name)));
     let source = instance.source.filter(|_| instance.track_source);
     let source = source.map(|address| decisive(tracker::source(address)));
+    let has_none = match &instance.destination {
+        Destination::Unicast(unicast) => unicast.peers.is_empty(),
+        Destination::Multicast(_) => false,
+    };
+    let peers = has_none.then(|| decisive(tracker::peers()));
     let all = of_group
         .chain(tracked(&instance.tracking))
         .chain(on_others)
-        .chain(source);
+        .chain(source)
+        .chain(peers);
     for tracker in all {
         let is_own = instance
             .interface
