@@ -49,9 +49,11 @@ pub(super) fn join(root: &Block, report: &mut Report<'_>, globals: &mut Globals,
         Some(instance) => daemon.sync_id = daemon.sync_id.or(Some(instance.vrid)),
         None => {
             let message = format!("there is no usable virtual router `{name}`");
-            let diagnostic = report.error(Code::UnknownName, place(root), message).help(
-                "it decides whether connections are sent or received; they are only received",
-            );
+            let diagnostic = report
+                .warning(Code::UnknownName, place(root), message)
+                .help(
+                    "it decides whether connections are sent or received; they are only received",
+                );
             report.push(diagnostic);
         }
     }
