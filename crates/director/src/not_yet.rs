@@ -61,10 +61,6 @@ fn settings(config: &Config) -> Vec<String> {
             "auth_hmac: advertisements are not signed",
         ),
         (
-            instances.iter().any(|it| it.garp.extra_interface.is_some()),
-            "garp_extra_if: addresses are announced where they are",
-        ),
-        (
             instances.iter().any(|it| it.vrf.is_some()),
             "vrf of an instance without interface",
         ),

@@ -78,17 +78,20 @@ impl Wishes<'_> {
     ///
     /// Without any keyword a real-time priority is taken where it is permitted: a backup that is not
     /// scheduled takes the master for dead.
-    pub(crate) fn apply_to_timekeeper(&self) -> Vec<String> {
+    /// Gives the real-time priority, 0 for none, and what is not possible.
+    pub(crate) fn apply_to_timekeeper(&self) -> (u8, Vec<String>) {
         let mut problems = self.apply();
         // An ordinary thread's timers may be 50 us late otherwise.
         if let Err(error) = nix::sys::prctl::set_timerslack(1) {
             problems.push(format!("Unable to set the timer slack - {error}"));
         }
+        let mut real_time = self.real_time.unwrap_or(0);
         // Nobody has asked for it; most unprivileged processes may not.
-        if self.nice == 0 && self.real_time.is_none() && set_real_time(AUTOMATIC).is_ok() {
+        if self.nice == 0 && real_time == 0 && set_real_time(AUTOMATIC).is_ok() {
             limit_run(self.longest_run);
+            real_time = AUTOMATIC;
         }
-        problems
+        (real_time, problems)
     }
 }
 
@@ -117,8 +120,9 @@ fn limit_run(limit: Duration) {
     }
 }
 
+/// Gives the calling thread a real-time priority, 1 to 99; what it starts has an ordinary one.
 #[allow(unsafe_code)]
-fn set_real_time(priority: u8) -> std::io::Result<()> {
+pub(crate) fn set_real_time(priority: u8) -> std::io::Result<()> {
     // SAFETY: all zeros is a valid sched_param; the pointer is to a local that outlives the call.
     let result = unsafe {
         let mut parameters: libc::sched_param = std::mem::zeroed();

@@ -172,10 +172,11 @@ fn serve(
         real_time: globals.rt_priority,
         longest_run: globals.rlimit_rttime,
     };
-    for problem in wishes.apply_to_timekeeper() {
+    let (real_time, problems) = wishes.apply_to_timekeeper();
+    for problem in problems {
         warn!("{problem}");
     }
-    driver.run();
+    driver.run(real_time);
     let _ = aide.join();
     Exit::Ok
 }

@@ -168,13 +168,7 @@ fn members(shape: Shape) -> Vec<&'static str> {
 const NOT_YET: &str = "read and checked, without effect yet";
 
 /// Keywords of virtual routers and their groups that the director does not act on yet.
-const WITHOUT_EFFECT_YET: &[&str] = &[
-    "track_bfd",
-    "use_vmac_addr",
-    "garp_extra_if",
-    "vrf",
-    "smtp_alert",
-];
+const WITHOUT_EFFECT_YET: &[&str] = &["track_bfd", "use_vmac_addr", "vrf", "smtp_alert"];
 
 /// What lvskit makes of a keyword.
 fn effect(kind: BlockKind, keyword: &Keyword) -> &'static str {

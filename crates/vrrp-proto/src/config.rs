@@ -98,6 +98,10 @@ pub struct InstanceConfig {
     pub yield_after_stall: bool,
     /// Gratuitous ARP and unsolicited neighbour advertisements.
     pub announce: AnnounceConfig,
+    /// Announcements that keep switches in mind of interfaces on which nothing else is sent. Default
+    /// none.
+    #[serde(default)]
+    pub reminders: ReminderConfig,
     /// Tracked objects and their weights. Default none.
     pub trackers: Vec<TrackerConfig>,
     /// Stay in [`State::Initialize`](crate::State::Initialize) for this long after the start.
@@ -132,6 +136,7 @@ impl InstanceConfig {
             owner_ignores: false,
             yield_after_stall: false,
             announce: AnnounceConfig::default(),
+            reminders: ReminderConfig::default(),
             trackers: Vec::new(),
             startup_delay: Duration::ZERO,
         }
@@ -455,6 +460,18 @@ impl Default for AnnounceConfig {
             lower_repeat: 5,
         }
     }
+}
+
+/// One announcement for each of these interfaces again and again while Master.
+///
+/// Source: keepalived.conf(5) `garp_extra_if`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReminderConfig {
+    /// Time between them; zero for none. Default zero.
+    #[serde(with = "seconds")]
+    pub interval: Duration,
+    /// Interfaces that have addresses of the instance. Others are not reminded of.
+    pub interfaces: Vec<Name>,
 }
 
 /// All virtual routers of a process.

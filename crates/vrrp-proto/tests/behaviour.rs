@@ -9,7 +9,7 @@ use vrrp_proto::track::{Judge, Verdict};
 use vrrp_proto::{
     AdvertInterval, Datagram, Event, Family, Input, InstanceConfig, InterfaceState, Name, Output,
     Priority, Router, RouterConfig, RouterOutput, State, Suspicion, Time, TrackReport, TrackStatus,
-    TrackerConfig, Trouble, Version, Vrid,
+    TrackerConfig, Trouble, Version, VirtualAddress, Vrid,
 };
 
 fn config(interface: &str, priority: u8) -> InstanceConfig {
@@ -277,6 +277,35 @@ fn announcements_follow_their_plan() {
         "11.4140625s vr announces 10.0.0.102".to_owned(),
     ];
     assert_eq!(story.told("announces"), expected);
+}
+
+#[test]
+fn interfaces_without_advertisements_are_reminded_of_with_one_address_each() {
+    let mut ours = config("eth0", 150);
+    ours.announce.repeat = 1;
+    ours.announce.delay = Duration::ZERO;
+    for address in ["10.0.1.1", "10.0.1.2"] {
+        ours.addresses.push(VirtualAddress {
+            address: address.parse().unwrap(),
+            interface: "eth1".into(),
+            advertised: false,
+            announced: true,
+        });
+    }
+    ours.reminders.interval = Duration::from_secs(3);
+    ours.reminders.interfaces = vec!["eth1".into(), "eth2".into()];
+    let mut story = Story::new(&of([("vr", ours)]));
+    story.until(secs(10));
+    assert_eq!(
+        story.told("announces"),
+        [
+            "3.4140625s vr announces 10.0.0.100",
+            "3.4140625s vr announces 10.0.1.1",
+            "3.4140625s vr announces 10.0.1.2",
+            "6.4140625s vr announces 10.0.1.1",
+            "9.4140625s vr announces 10.0.1.1",
+        ]
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::process::{Child, Command};
 
 use director::status::VrrpState::{Fault, Master};
 use lvs_testkit::wait_until;
+use nix::sys::signal::{Signal, kill};
 
 use crate::lan::Lan;
 use crate::router::{FAST, Keepalived, LIMIT, Router, instance};
@@ -51,6 +52,7 @@ fn a_script_without_weight_decides_on_fault() {
         fault.reason
     );
     router.wait_for_line("Script `chk` now returning 7");
+    router.wait_for_line("(VI): entering FAULT state due to script chk");
     router.wait_for_line("VRRP_Script(chk) failed (exited with status 7)");
     // A script that a reload leaves alone keeps its verdict, and another time limit changes nothing.
     router.reload_completely(&tracking(&path, "fall 3\n rise 2\n timeout 5"));
@@ -166,6 +168,7 @@ fn the_number_in_a_file_changes_the_priority_as_with_keepalived() {
     // Too much to be subtracted is a fault.
     std::fs::write(&path, "127").unwrap();
     let fault = ours.wait_for(Fault);
+    ours.wait_for_line("(VI): tracked file f now FAULT state");
     assert!(
         fault.reason.contains("file f holds 127"),
         "{}",
@@ -176,6 +179,11 @@ fn the_number_in_a_file_changes_the_priority_as_with_keepalived() {
     if let Some(theirs) = &theirs {
         let log = theirs.process.output();
         assert!(changes(&log).starts_with(&expected), "{log}");
+        wait_until("keepalived's words", LIMIT, || {
+            let log = theirs.process.output();
+            log.contains("(VI): tracked file f now FAULT state")
+                .then_some(())
+        });
         wait_until("keepalived's fault", LIMIT, || {
             let log = theirs.process.output();
             log.contains("Entering FAULT STATE").then_some(())
@@ -203,7 +211,7 @@ fn a_file_without_weight_decides_on_fault_and_is_made_and_followed_wherever_it_g
     // A reload and a new process leave the file as it is, and the state.
     router.reload_completely(&text);
     let before = router.vrrp_process();
-    nix::sys::signal::kill(before, nix::sys::signal::Signal::SIGKILL).unwrap();
+    kill(before, Signal::SIGKILL).unwrap();
     router.wait("another process", |it| it.vrrp_process() != before);
     router.wait_for(Master);
     assert_eq!(
@@ -231,7 +239,7 @@ fn a_file_without_weight_decides_on_fault_and_is_made_and_followed_wherever_it_g
     // And who tracks it again knows at once.
     router.reload_completely(&text);
     router.wait_for(Fault);
-    router.lvsd.signal(nix::sys::signal::Signal::SIGTERM);
+    router.lvsd.signal(Signal::SIGTERM);
     router.lvsd.wait(LIMIT);
 }
 
@@ -317,5 +325,45 @@ fn a_source_address_that_is_not_there_is_a_fault() {
     // Without the keyword it is used whatever there is.
     router.reload_completely(&instance(150, &settings.replace("track_src_ip", "")));
     router.wait_for(Master);
+    router.stop();
+}
+
+#[test]
+fn an_instance_whose_peers_are_all_gone_is_a_fault_where_that_is_asked_for() {
+    let Some(lan) = Lan::<1>::new() else { return };
+    let text = |peer: &str| {
+        let peers = format!("unicast_fault_no_peer\n unicast_peer {{\n {peer}\n }}");
+        instance(150, &format!("{FAST}\n {peers}"))
+    };
+    let router = Router::start(lan.host(1), &text(""));
+    let reason = router.wait_for(Fault).reason;
+    assert!(
+        reason.contains("list of unicast peers is empty"),
+        "{reason}"
+    );
+    router.reload_completely(&text("10.0.0.9"));
+    router.wait_for(Master);
+    router.reload_completely(&text(""));
+    router.wait_for(Fault);
+    router.stop();
+}
+
+#[test]
+fn a_process_that_is_late_rises_as_far_as_it_may() {
+    let Some(lan) = Lan::<1>::new() else { return };
+    let text = "global_defs {\n max_auto_priority 2\n min_auto_priority_delay 300000\n}\n";
+    let router = Router::start(lan.host(1), &(text.to_owned() + &instance(150, FAST)));
+    router.wait_for(Master);
+    let process = router.vrrp_process();
+    for _ in 0..2 {
+        let stalls = router.wait_for(Master).counters.stalls;
+        kill(process, Signal::SIGSTOP).unwrap();
+        // Nothing else can tell that it has been still for longer than the limit.
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        kill(process, Signal::SIGCONT).unwrap();
+        router.wait("a stall", |it| it.wait_for(Master).counters.stalls > stalls);
+    }
+    router.wait_for_line("its real-time priority is 2 now");
+    assert_eq!(router.count("its real-time priority is"), 1);
     router.stop();
 }

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use netif::{Event, NetifError, RECEIVE_SIZE};
 use nix::errno::Errno;
@@ -28,6 +29,7 @@ use super::news::{Desk, Did, News, Survey};
 use super::order::{Order, WasMaster};
 use super::seam::tracker;
 use super::sockets::{self, Sockets};
+use crate::scheduling;
 use crate::wiring::vrrp::VrrpPlan;
 
 /// How many packets of a socket are read before deadlines are looked at: more than its buffer holds.
@@ -50,6 +52,8 @@ pub(super) struct Driver {
     /// When the sockets were last found empty.
     awake_at: Time,
     buffer: Box<[u8]>,
+    /// The real-time priority; 0 for none.
+    real_time: u8,
     keeps: bool,
     is_done: bool,
 }
@@ -76,13 +80,15 @@ impl Driver {
             troubles: Vec::new(),
             awake_at: clock::now(),
             buffer: vec![0; RECEIVE_SIZE].into(),
+            real_time: 0,
             keeps,
             is_done: false,
         })
     }
 
-    /// Works until it is told to stop.
-    pub(super) fn run(&mut self) {
+    /// Works until it is told to stop, in a thread of this real-time priority.
+    pub(super) fn run(&mut self, real_time: u8) {
+        self.real_time = real_time;
         while !self.is_done {
             let deadlines = [self.router.poll_timeout(), self.interfaces.poll_timeout()];
             let deadline = deadlines.into_iter().flatten().min();
@@ -90,6 +96,9 @@ impl Driver {
             self.hear(ready);
             let now = clock::now();
             self.awake_at = now;
+            if let Some(deadline) = deadline.filter(|at| *at < now) {
+                self.mind_lateness(now.since(deadline));
+            }
             if self.interfaces.poll_timeout().is_some_and(|at| at <= now) {
                 self.interfaces.handle_timeout(now);
                 self.tell_interfaces(now);
@@ -100,6 +109,28 @@ impl Driver {
             self.settle();
         }
         self.desk.tell(News::Stopped);
+    }
+
+    /// Who is too late takes a higher priority, if that is permitted.
+    fn mind_lateness(&mut self, late: Duration) {
+        let Some((most, limit)) = self.plan.automatic_priority else {
+            return;
+        };
+        if late < limit || self.real_time >= most {
+            return;
+        }
+        let next = self.real_time + 1;
+        match scheduling::set_real_time(next) {
+            Ok(()) => self.desk.tell(News::Remark(format!(
+                "The VRRP process was {} ms late, its real-time priority is {next} now",
+                late.as_millis()
+            ))),
+            // It is not tried again.
+            Err(error) => self.desk.warn(format!(
+                "Unable to raise the real-time priority of the VRRP process to {next} - {error}"
+            )),
+        }
+        self.real_time = next;
     }
 
     /// Sleeps until something is readable or the deadline has come.
@@ -313,6 +344,14 @@ impl Driver {
         self.interfaces.set_delays(self.plan.delays.clone());
         let router = self.plan.router.clone();
         self.input(now, &Input::Configure(router));
+        self.input(
+            now,
+            &Input::Track(TrackReport {
+                tracker: tracker::peers(),
+                status: TrackStatus::Bad,
+                detail: "is empty".to_owned(),
+            }),
+        );
         for was in std::mem::take(&mut self.resume) {
             let silent_for = now.since(was.silent_since);
             let input = Input::Resume {

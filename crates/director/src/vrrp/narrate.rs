@@ -5,7 +5,7 @@ use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
 use tracing::{debug, info, warn};
-use vrrp_proto::instance::Heard;
+use vrrp_proto::instance::{FaultCause, Heard};
 use vrrp_proto::{Event, Name, Output, Reason, RouterOutput, State, Time, Transition};
 
 use super::news::Did;
@@ -131,6 +131,9 @@ fn state(instance: &Name, change: &Transition) {
     let Transition {
         from, to, reason, ..
     } = change;
+    if let Reason::Fault { cause } = reason {
+        fault(instance, cause);
+    }
     match (to, from, reason) {
         (State::Initialize, ..) => info!("({instance}) Stopped ({reason})"),
         (State::Backup, State::Initialize, Reason::Started) => {
@@ -152,6 +155,31 @@ fn state(instance: &Name, change: &Transition) {
             by.address, by.priority
         ),
         Reason::MasterSilent { .. } => debug!("({instance}) Receive advertisement timeout"),
+        _ => {}
+    }
+}
+
+/// keepalived's line for the cause of a fault, before that of the state.
+fn fault(instance: &Name, cause: &FaultCause) {
+    match cause {
+        FaultCause::InterfaceDown { interface } => {
+            info!("({instance}): entering FAULT state (interface {interface} down)");
+        }
+        FaultCause::Tracked { tracker, .. } => {
+            match tracker.as_str().split_once(' ').unwrap_or_default() {
+                ("interface", name) => {
+                    info!("({instance}): entering FAULT state (interface {name} down)");
+                }
+                ("script", name) => {
+                    info!("({instance}): entering FAULT state due to script {name}")
+                }
+                ("file", name) => info!("({instance}): tracked file {name} now FAULT state"),
+                ("source", _) => {
+                    info!("({instance}): entering FAULT state (src address not configured)");
+                }
+                _ => {}
+            }
+        }
         _ => {}
     }
 }

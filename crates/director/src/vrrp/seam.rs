@@ -204,6 +204,12 @@ pub mod tracker {
         address.parse().ok()
     }
 
+    /// The peers of an instance that must have some and has none; always bad.
+    #[must_use]
+    pub fn peers() -> Name {
+        Name::from("list of unicast peers")
+    }
+
     /// A `vrrp_script`: good or bad.
     #[must_use]
     pub fn script(name: &str) -> Name {

@@ -232,3 +232,27 @@ fn checks_without_a_probe_are_left_out() {
     assert_eq!(&*machine.name, "[10.0.0.1]:tcp:80");
     assert_eq!(machine.servers[0].checks[0].id, CheckId(7));
 }
+
+#[test]
+fn only_interfaces_without_advertisements_are_reminded_of() {
+    let reminders = |settings: &str| {
+        let text = format!(
+            "vrrp_instance v {{\ninterface eth0\nvirtual_router_id 7\n{settings}\n\
+             virtual_ipaddress {{\n192.0.2.1\n192.0.2.2 dev eth1\n192.0.2.3 dev eth1\n}}\n}}\n"
+        );
+        let files = kconf_parser::loader::MemoryLoader::default().with("/k.conf", text);
+        let analysis = kconf_parser::analyze("/k.conf".as_ref(), &Default::default(), &files);
+        let (plan, problems) = vrrp::vrrp(&analysis.config.vrrp, Duration::ZERO);
+        assert_eq!(problems, Vec::<String>::new());
+        let reminders = plan.router.instances[0].config.reminders.clone();
+        let names = reminders.interfaces.iter().map(|it| it.as_str().to_owned());
+        (reminders.interval.as_secs(), names.collect::<Vec<_>>())
+    };
+    assert_eq!(reminders("garp_extra_if 60"), (0, vec![]));
+    assert_eq!(reminders("garp_extra_if all 60"), (60, vec!["eth1".into()]));
+    assert_eq!(reminders("use_vmac\ngarp_extra_if 60"), (0, vec![]));
+    let on_base = "use_vmac\nvmac_xmit_base\ngarp_extra_if 60";
+    assert_eq!(reminders(on_base), (60, vec!["vrrp.7".into()]));
+    let both = format!("{on_base}\n").replace("extra_if", "extra_if all");
+    assert_eq!(reminders(&both), (60, vec!["eth1".into(), "vrrp.7".into()]));
+}

@@ -11,7 +11,7 @@ use netif::firewall::FirewallConfig;
 use netif::{IpvlanReach, MacAddress};
 use vrrp_proto::config::{
     AddressListCheck, AnnounceConfig, Authentication, Delivery, GroupConfig, NamedInstance,
-    PacingConfig, Peer, Preempt,
+    PacingConfig, Peer, Preempt, ReminderConfig,
 };
 use vrrp_proto::track::Weight;
 use vrrp_proto::wire::ChecksumRule;
@@ -36,6 +36,8 @@ pub struct VrrpPlan {
     pub delays: BTreeMap<Name, (Duration, Duration)>,
     /// Size of the sockets' receive buffers; `None` leaves the kernel's.
     pub receive_buffer: Option<usize>,
+    /// How far the real-time priority of the process may rise by itself, and after what lateness.
+    pub automatic_priority: Option<(u8, Duration)>,
     /// How the packet filter for `no_accept` and virtual MACs is made.
     pub filter: FirewallConfig,
 }
@@ -51,6 +53,10 @@ pub fn vrrp(config: &Vrrp, startup_delay: Duration) -> (VrrpPlan, Vec<String>) {
     let mut plan = VrrpPlan {
         delays: delays(config),
         filter: filter(config),
+        automatic_priority: config
+            .globals
+            .max_auto_priority
+            .map(|most| (most, config.globals.min_auto_priority_delay)),
         receive_buffer: config
             .instances
             .iter()
@@ -204,9 +210,32 @@ fn with_addresses(
         })
         .collect();
     config.startup_delay = startup_delay;
+    config.reminders = reminders(from, holding);
     let of_link = holding.virtual_link.as_ref().and_then(VirtualLink::source);
     config.source = config.source.or(of_link);
     config
+}
+
+/// Interfaces that have addresses and carry no advertisements: all of them, or the virtual ones.
+fn reminders(from: &VrrpInstance, holding: &Holding) -> ReminderConfig {
+    let virtual_link = holding.virtual_link.as_ref();
+    let carrier = match virtual_link {
+        Some(link) if !link.sends_on_base => Some(link.name.clone()),
+        _ => from.interface.as_deref().map(Name::from),
+    };
+    let is_asked = |name: &Name| {
+        let is_virtual = virtual_link.is_some_and(|link| link.name == *name);
+        Some(name) != carrier.as_ref() && (from.garp.extra_all || is_virtual)
+    };
+    let interfaces = holding.addresses.iter().map(|it| &it.interface);
+    let interfaces: BTreeSet<&Name> = interfaces.filter(|it| is_asked(it)).collect();
+    ReminderConfig {
+        interval: match interfaces.is_empty() {
+            true => Duration::ZERO,
+            false => from.garp.extra_interface.unwrap_or_default(),
+        },
+        interfaces: interfaces.into_iter().cloned().collect(),
+    }
 }
 
 fn interval(version: Version, interval: Duration) -> Result<AdvertInterval, String> {
@@ -261,10 +290,16 @@ fn trackers(config: &Vrrp, instance: &VrrpInstance, is_owner: bool) -> Vec<Track
     let on_others = on_others.map(|name| decisive(tracker::interface(name)));
     let source = instance.source.filter(|_| instance.track_source);
     let source = source.map(|address| decisive(tracker::source(address)));
+    let has_none = match &instance.destination {
+        Destination::Unicast(unicast) => unicast.peers.is_empty(),
+        Destination::Multicast(_) => false,
+    };
+    let peers = has_none.then(|| decisive(tracker::peers()));
     let all = of_group
         .chain(tracked(&instance.tracking))
         .chain(on_others)
-        .chain(source);
+        .chain(source)
+        .chain(peers);
     for tracker in all {
         let is_own = instance
             .interface

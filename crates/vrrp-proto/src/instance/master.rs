@@ -250,6 +250,7 @@ impl Instance {
             return;
         }
         let announce = self.config.announce;
+        let reminders = self.config.reminders.clone();
         let due = |at: &mut Option<Time>| at.take_if(|at| *at <= now).is_some();
         if self.holding().is_some_and(|it| due(&mut it.second_at)) {
             self.announce_all(announce.repeat);
@@ -265,6 +266,12 @@ impl Instance {
                 master.refresh_at = Some(now + announce.refresh);
             }
             self.announce_all(announce.refresh_repeat);
+        }
+        if self.holding().is_some_and(|it| due(&mut it.remind_at)) {
+            if let Some(master) = self.holding() {
+                master.remind_at = Some(now + reminders.interval);
+            }
+            self.remind(&reminders.interfaces);
         }
         if self.holding().is_some_and(|it| due(&mut it.restore_at)) {
             self.restore(now);

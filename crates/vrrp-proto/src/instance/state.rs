@@ -136,6 +136,8 @@ pub(super) struct Master {
     pub(super) second_at: Option<Time>,
     /// The next refresh.
     pub(super) refresh_at: Option<Time>,
+    /// The next reminder.
+    pub(super) remind_at: Option<Time>,
     /// The second set after an advertisement of lower priority.
     pub(super) lower_second_at: Option<Time>,
     /// Before that, no further set because of an advertisement of lower priority.
@@ -163,6 +165,7 @@ impl Master {
             Some(self.advert_at),
             self.second_at,
             self.refresh_at,
+            self.remind_at,
             self.lower_second_at,
             self.restore_at,
         ])

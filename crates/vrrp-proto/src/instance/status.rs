@@ -120,7 +120,12 @@ impl Instance {
                 ..Timers::default()
             },
             Phase::Master(master) => {
-                let sets = [master.second_at, master.refresh_at, master.lower_second_at];
+                let sets = [
+                    master.second_at,
+                    master.refresh_at,
+                    master.remind_at,
+                    master.lower_second_at,
+                ];
                 Timers {
                     advertisement: Some(master.advert_at),
                     announcement: sets.into_iter().flatten().min(),

@@ -96,6 +96,7 @@ impl Instance {
             advert_at: now + interval,
             second_at: after(announce.delay),
             refresh_at: after(announce.refresh),
+            remind_at: after(self.config.reminders.interval),
             lower_second_at: None,
             lower_quiet_until: now,
             defend_quiet_until: now,
@@ -231,6 +232,19 @@ impl Instance {
         self.announce_some(&addresses, repeat);
     }
 
+    /// Announces the first address of each interface.
+    pub(super) fn remind(&mut self, interfaces: &[Name]) {
+        let addresses = &self.config.addresses;
+        let first = |name: &Name| {
+            let mut there = addresses.iter();
+            there
+                .find(|it| it.announced && it.interface == *name)
+                .cloned()
+        };
+        let first: Vec<_> = interfaces.iter().filter_map(first).collect();
+        self.announce_some(&first, 1);
+    }
+
     pub(super) fn announce_some(
         &mut self,
         addresses: &[crate::config::VirtualAddress],
@@ -258,6 +272,10 @@ impl Instance {
             if new.announce.refresh != old.announce.refresh {
                 let refresh = new.announce.refresh;
                 master.refresh_at = (!refresh.is_zero()).then(|| now + refresh);
+            }
+            if new.reminders.interval != old.reminders.interval {
+                let interval = new.reminders.interval;
+                master.remind_at = (!interval.is_zero()).then(|| now + interval);
             }
             self.master_interval = interval;
             self.exchange_addresses(now, &old, &new);
