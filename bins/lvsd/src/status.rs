@@ -9,7 +9,8 @@ use director::control::Client;
 use director::exit::Exit;
 use director::rundir::RunDir;
 use director::status::{
-    AddressState, DataplaneKind, ServerRole, ServerStatus, ServiceStatus, Status, unix_ms,
+    AddressState, DataplaneKind, MailStatus, ServerRole, ServerStatus, ServiceStatus, Status,
+    unix_ms,
 };
 
 mod vrrp;
@@ -71,6 +72,33 @@ fn render(status: &Status, colour: bool, now: SystemTime) -> String {
     text
 }
 
+/// How mails fare, if there were any.
+fn mail(mail: &MailStatus) -> String {
+    if *mail == MailStatus::default() {
+        return String::new();
+    }
+    let troubles = [
+        ("refused", mail.refused),
+        ("put off", mail.deferred),
+        ("failed tries", mail.failures),
+        ("LOST", mail.lost),
+    ];
+    let troubles = troubles.iter().filter(|(_, count)| *count > 0);
+    let troubles: String = troubles
+        .map(|(what, count)| format!(", {what} {count}"))
+        .collect();
+    let mut text = format!(
+        "mail: sent {}, waiting {}{troubles}\n",
+        mail.sent, mail.queued
+    );
+    if mail.queued > 0
+        && let Some(failure) = &mail.last_failure
+    {
+        text.push_str(&format!("  {failure}\n"));
+    }
+    text
+}
+
 fn head(status: &Status) -> String {
     let kind = match status.dataplane.kind {
         DataplaneKind::Kernel => "kernel",
@@ -99,6 +127,7 @@ fn head(status: &Status) -> String {
         processes.collect::<String>(),
         status.dataplane.reason,
     );
+    text.push_str(&mail(&status.mail));
     if let Some(reload) = &status.last_reload
         && !reload.applied
     {

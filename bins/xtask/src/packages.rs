@@ -89,6 +89,11 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         program: "ldirectord",
         used_for: "a director that lvsadm serves in the place of ipvsadm",
     },
+    Package {
+        name: "python3-aiosmtpd",
+        program: "aiosmtpd",
+        used_for: "a relay for alert mails",
+    },
 ];
 
 /// What `cargo xtask bench` wants.

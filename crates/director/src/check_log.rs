@@ -6,18 +6,24 @@
 //! follows in brackets.
 
 use healthcheck::schedule::Output;
-use healthcheck::{Evidence, Outcome, ServerId, check_lines};
+use healthcheck::{Evidence, Outcome, ServerId, Verdict, check_lines};
 use kconf_parser::config::{Check, CheckKind};
 
-/// The lines about one output of a check's schedule; most have none.
+/// The lines about one output of a check's schedule; most have none. `is_first` says that nothing was
+/// known of the server before: its success is told then, too.
 #[must_use]
-pub fn lines(check: &Check, server: ServerId, output: &Output) -> Vec<String> {
+pub fn lines(check: &Check, server: ServerId, output: &Output, is_first: bool) -> Vec<String> {
     let (Output::Probed(evidence) | Output::VerdictChanged { evidence, .. }) = output else {
         return Vec::new();
     };
     let Some(kind) = kind(check, evidence) else {
         return Vec::new();
     };
+    let has_one_step = !matches!(&check.kind, CheckKind::Http(http) if http.urls.len() > 1);
+    let is_probed = matches!(output, Output::Probed(_));
+    if is_first && is_probed && has_one_step && evidence.outcome.is_success() {
+        return kind.success(server);
+    }
     let mut lines = check_lines(kind, server, output, check.log_all_failures);
     // With log_all_failures the reason came with the probe, just before.
     let has_reason = matches!(output, Output::Probed(_)) || !check.log_all_failures;
@@ -27,6 +33,21 @@ pub fn lines(check: &Check, server: ServerId, output: &Output) -> Vec<String> {
         first.push_str(&format!(" ({failure})"));
     }
     lines
+}
+
+/// The body of the mail about a change of a check's verdict.
+#[must_use]
+pub fn mail_body(check: &Check, verdict: Verdict) -> Option<&'static str> {
+    let kind = match &check.kind {
+        CheckKind::Tcp => healthcheck::CheckKind::Tcp,
+        CheckKind::Http(http) => healthcheck::CheckKind::Http {
+            tls: http.tls,
+            path: "",
+            digest: false,
+        },
+        _ => return None,
+    };
+    Some(kind.body(verdict))
 }
 
 /// The keyword of a check, such as `HTTP_GET`.
@@ -64,7 +85,7 @@ fn kind<'a>(check: &'a Check, evidence: &Evidence) -> Option<healthcheck::CheckK
 
 #[cfg(test)]
 mod tests {
-    use healthcheck::{Failure, Verdict};
+    use healthcheck::Failure;
 
     use super::*;
     use crate::wiring::tests::{http_check, tcp_check};
@@ -78,8 +99,13 @@ mod tests {
             retries_left: 0,
         };
         let verdict = Verdict::Down;
-        let probed = lines(check, server, &Output::Probed(evidence.clone()));
-        let decided = lines(check, server, &Output::VerdictChanged { verdict, evidence });
+        let probed = lines(check, server, &Output::Probed(evidence.clone()), false);
+        let decided = lines(
+            check,
+            server,
+            &Output::VerdictChanged { verdict, evidence },
+            false,
+        );
         [probed, decided].concat()
     }
 

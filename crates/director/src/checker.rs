@@ -8,12 +8,14 @@
 
 mod addresses;
 mod probes;
+mod telling;
 
 use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use kconf_parser::config::{FlushOnStop, VirtualServerId};
+use healthcheck::quorum::Notify;
+use kconf_parser::config::{FlushOnStop, Script, VirtualServerId};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -21,10 +23,11 @@ use tracing::{error, info, warn};
 
 use self::addresses::Addresses;
 use self::probes::{Probed, Probes};
+use crate::datafile;
 use crate::dataplane::{Place, Reply, Table};
 use crate::engine::{Engine, Output};
 use crate::exit::Exit;
-use crate::message::{CheckerStart, FromChecker, ToChecker};
+use crate::message::{CheckerStart, FromChecker, ToChecker, Told};
 use crate::notify::Runner;
 use crate::parent::with_sources;
 use crate::pidfile::PidFile;
@@ -34,7 +37,7 @@ use crate::role::Role;
 use crate::scheduling::Wishes;
 use crate::settings::Settings;
 use crate::status::{DataplaneKind, ServiceStatus};
-use crate::{child, ipc, logging, privileges, report, table_log, wiring};
+use crate::{child, ipc, logging, privileges, report, table_log, usage, wiring};
 
 /// How often progress that nothing depends on is told to the parent.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -201,7 +204,7 @@ async fn serve(
     };
     checker.tell_all_states();
     let exit = checker.serve(&mut queue).await;
-    info!("Stopped");
+    info!("{}", usage::stopped());
     exit
 }
 
@@ -291,6 +294,7 @@ impl Checker {
             }
             Event::Parent(ToChecker::TableReady) => self.table.handle_ready(),
             Event::Parent(ToChecker::Status(number)) => self.count(number),
+            Event::Parent(ToChecker::Dump) => self.dump(),
             Event::Counted(number, services) => {
                 let connected = self.table.is_connected();
                 let status = FromChecker::Status {
@@ -337,12 +341,19 @@ impl Checker {
                 }
                 Output::AbortProbe { check, .. } => self.probes.abort(check),
                 Output::Notify {
-                    service, script, ..
+                    service,
+                    event,
+                    script,
+                    mail,
+                } => self.notify(&service, &event, script, mail).await?,
+                Output::CheckNotify {
+                    service,
+                    server,
+                    mail,
                 } => {
-                    if let Some(script) = script {
-                        let globals = &self.start.config.globals;
-                        self.runner.run(&service, &script, globals);
-                    }
+                    let globals = &self.start.config.globals;
+                    let told = telling::check(&service, server, mail, globals);
+                    self.tell(told).await?;
                 }
                 Output::StateChanged(service) => {
                     self.changed.insert(service);
@@ -367,6 +378,29 @@ impl Checker {
         self.act(now);
         for news in self.table.take_news() {
             table_log::log(&news);
+        }
+        Ok(())
+    }
+
+    /// Tells scripts, pipes and mailboxes, in keepalived's order.
+    async fn notify(
+        &mut self,
+        service: &VirtualServerId,
+        event: &Notify,
+        script: Option<Script>,
+        mail: Option<String>,
+    ) -> Result<(), ipc::IpcError> {
+        let globals = &self.start.config.globals;
+        if let Some(script) = script {
+            self.runner.run(service, &script, globals);
+        }
+        let told = telling::event(service, event, mail, globals);
+        self.tell(told).await
+    }
+
+    async fn tell(&mut self, told: impl IntoIterator<Item = Told>) -> Result<(), ipc::IpcError> {
+        for told in told {
+            self.say(&FromChecker::Told(told)).await?;
         }
         Ok(())
     }
@@ -447,6 +481,18 @@ impl Checker {
         });
     }
 
+    /// Writes keepalived's file.
+    fn dump(&self) {
+        let pid = std::process::id();
+        info!("Printing checker data for process({pid}) on signal");
+        let services = report::services(&self.engine, &self.table);
+        let text = report::data::text(&services);
+        let written = datafile::write_data("keepalived_check", &self.start.config, &text);
+        if let Err(error) = written {
+            error!("Unable to write the file - {error}");
+        }
+    }
+
     /// Ends: announces what `omega` asks for, and cleans up the kernel's dataplane. The userspace one
     /// ends with its process, when its connections have ended.
     ///
@@ -460,11 +506,12 @@ impl Checker {
                 Output::Log(line) => info!("{line}"),
                 Output::Notify {
                     service,
-                    script: Some(script),
-                    ..
+                    event,
+                    script,
+                    mail,
                 } => {
-                    let globals = &self.start.config.globals;
-                    self.runner.run(&service, &script, globals);
+                    // That the parent is gone is known.
+                    let _ = self.notify(&service, &event, script, mail).await;
                 }
                 _ => {}
             }

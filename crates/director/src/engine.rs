@@ -24,7 +24,7 @@ use std::time::{Instant, SystemTime};
 
 use healthcheck::quorum::Notify;
 use healthcheck::schedule::{Output as CheckOutput, ProbeId};
-use healthcheck::{CheckId, Outcome};
+use healthcheck::{CheckId, Outcome, ServerId};
 use kconf_parser::Config;
 use kconf_parser::config::{Script, VirtualServerId};
 
@@ -64,6 +64,17 @@ pub enum Output {
         /// The script that is configured for it, as it was when the event came about: a real server
         /// that was removed still has its `notify_down`.
         script: Option<Script>,
+        /// The body of the mail about it, if one is wanted.
+        mail: Option<String>,
+    },
+    /// A check has changed its verdict, but others decide about its server: only a mail is about it.
+    CheckNotify {
+        /// The virtual server.
+        service: VirtualServerId,
+        /// The real server.
+        server: ServerId,
+        /// The body of the mail.
+        mail: String,
     },
     /// Tell the parent the state of this virtual server, before anything that follows.
     StateChanged(VirtualServerId),
@@ -307,13 +318,15 @@ impl Engine {
         if let Some(deadline) = check.schedule.poll_timeout() {
             self.timers.remove(&(deadline, id));
         }
+        // A first success that changes nothing; one that does is told as what it changes.
+        let is_first = check.last_at.is_none() && check.schedule.verdict().is_up();
         change(check);
         if let Some(deadline) = check.schedule.poll_timeout() {
             self.timers.insert((deadline, id));
         }
         let server = check.server;
         while let Some(output) = check.schedule.poll_output() {
-            let lines = check_log::lines(&check.config, server, &output);
+            let lines = check_log::lines(&check.config, server, &output, is_first);
             self.outputs.extend(lines.into_iter().map(Output::Log));
             match output {
                 CheckOutput::StartProbe { probe, step } => {
@@ -332,13 +345,23 @@ impl Engine {
                     self.outputs.push_back(progress);
                 }
                 CheckOutput::VerdictChanged { verdict, .. } => {
+                    let body = check_log::mail_body(&check.config, verdict);
                     service.machine.handle_verdict(server, id, verdict);
                     let state = Output::StateChanged(service.config.id.clone());
                     self.outputs.push_back(state);
-                    let said = std::iter::from_fn(|| service.machine.poll_output());
-                    let config = &service.config;
-                    self.outputs
-                        .extend(said.filter_map(|said| service::output(config, None, said)));
+                    let before = self.outputs.len();
+                    let (config, machine) = (&service.config, &mut service.machine);
+                    service::drain(config, machine, None, body, &mut self.outputs);
+                    let mut new = self.outputs.iter().skip(before);
+                    let is_told = new.any(|output| service::is_about(output, server));
+                    let mail = service::check_mail(config, server, body);
+                    if let (false, Some(mail)) = (is_told, mail) {
+                        self.outputs.push_back(Output::CheckNotify {
+                            service: service.config.id.clone(),
+                            server,
+                            mail,
+                        });
+                    }
                 }
             }
         }

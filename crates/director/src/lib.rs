@@ -64,7 +64,9 @@
 //! | [`child`], [`ipc`], [`message`], [`role`] | how they are started and what they say to each other |
 //! | [`dataplane`] | which dataplane, and the thread that talks to its table |
 //! | [`notify`], [`script`], [`privileges`] | scripts: who runs them, in which order |
+//! | [`pipes`], [`mail`] | named pipes and mails, which the parent has for all processes |
 //! | [`status`], [`control`], [`report`] | what a running director tells, and how to ask it |
+//! | `datafile` | the files that keepalived writes on signals |
 //! | [`logging`], [`check_log`], [`table_log`] | log lines, keepalived's where it has one |
 //! | [`daemon`], [`pidfile`], [`rundir`], [`socket`], [`exit`], [`options`] | being a daemon |
 
@@ -75,11 +77,13 @@ pub mod config;
 mod console;
 pub mod control;
 pub mod daemon;
+mod datafile;
 pub mod dataplane;
 pub mod engine;
 pub mod exit;
 pub mod ipc;
 pub mod logging;
+pub mod mail;
 pub mod message;
 pub mod namespace;
 pub mod not_yet;
@@ -87,6 +91,7 @@ pub mod notify;
 pub mod options;
 pub mod parent;
 pub mod pidfile;
+pub mod pipes;
 pub mod privileges;
 pub mod proxy;
 pub mod realserver;
@@ -103,5 +108,6 @@ pub mod statefile;
 pub mod status;
 pub mod supervisor;
 pub mod table_log;
+mod usage;
 pub mod vrrp;
 pub mod wiring;

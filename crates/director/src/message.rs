@@ -15,6 +15,7 @@ use vrrp_proto::Name;
 
 use crate::engine::ServiceState;
 use crate::logging::LogOptions;
+use crate::mail::Alert;
 use crate::status::{DataplaneKind, ServiceStatus, VrrpStatus};
 use crate::vrrp::dump::Dump;
 use crate::vrrp::order::WasMaster;
@@ -32,6 +33,8 @@ pub enum ToChecker {
     Masters(Vec<Name>),
     /// Send a [`FromChecker::Status`] with this number.
     Status(u64),
+    /// Write keepalived's file.
+    Dump,
     /// End: announce what `omega` asks for, empty the table if that is wanted, exit 0.
     Stop,
 }
@@ -63,6 +66,15 @@ pub struct CheckerStart {
     pub masters: Vec<Name>,
 }
 
+/// What is to be told to those outside who asked to be told, by the parent for all processes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Told {
+    /// A line for the pipes, as it is written there.
+    Line(String),
+    /// A mail.
+    Mail(Alert),
+}
+
 /// From the checker to the parent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum FromChecker {
@@ -70,6 +82,8 @@ pub enum FromChecker {
     Configured,
     /// The states of these services are now so. Those not named are as before.
     States(Vec<ServiceState>),
+    /// Something has happened to a virtual or real server.
+    Told(Told),
     /// The answer to [`ToChecker::Status`].
     Status {
         /// The number of the question.
@@ -147,6 +161,8 @@ pub enum FromVrrp {
     Configured,
     /// Exactly these instances are master now.
     Masters(Vec<Name>),
+    /// Something has happened to an instance or a group.
+    Told(Told),
     /// The answer to [`ToVrrp::Status`].
     Status {
         /// The number of the question.

@@ -36,8 +36,6 @@ fn blocks(analysis: &Analysis) -> Vec<String> {
 
 /// Settings that have no effect.
 fn settings(config: &Config) -> Vec<String> {
-    let globals = &config.globals;
-    let services = &config.services;
     let instances = &config.vrrp.instances;
     let addresses = instances.iter().flat_map(|instance| {
         let all = instance.addresses.iter();
@@ -63,15 +61,6 @@ fn settings(config: &Config) -> Vec<String> {
         (
             instances.iter().any(|it| it.vrf.is_some()),
             "vrf of an instance without interface",
-        ),
-        (
-            !globals.notification_email.is_empty() && globals.smtp_server.is_some(),
-            "notification_email: no mail is sent",
-        ),
-        (
-            !services.is_empty()
-                && (globals.notify_fifo.is_some() || globals.lvs_notify_fifo.is_some()),
-            "notify_fifo, lvs_notify_fifo: events of virtual servers are not written",
         ),
     ];
     asked

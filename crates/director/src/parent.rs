@@ -13,7 +13,7 @@ mod stop;
 
 use std::collections::BTreeMap;
 use std::process::ExitStatus;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use kconf_parser::Config;
 use kconf_parser::config::VirtualServerId;
@@ -27,15 +27,18 @@ use self::stop::Stopping;
 use crate::config::{ConfigSource, Loaded, host_config_id};
 use crate::control::{Request, Response};
 use crate::daemon::{self, Daemon};
+use crate::datafile;
 use crate::dataplane;
 use crate::engine::ServiceState;
 use crate::exit::Exit;
 use crate::logging;
-use crate::message::{FromChecker, FromProxy, FromVrrp, ToChecker, ToProxy, ToVrrp};
+use crate::mail::Post;
+use crate::message::{FromChecker, FromProxy, FromVrrp, ToChecker, ToProxy, ToVrrp, Told};
 use crate::namespace;
 use crate::notify;
 use crate::options::{Parts, RunOptions};
 use crate::pidfile::{PidFile, PidFileError};
+use crate::pipes::{Pipes, Topic};
 use crate::record::RecordFile;
 use crate::role::Role;
 use crate::rundir::RunDir;
@@ -43,9 +46,13 @@ use crate::status::{
     DataplaneKind, DataplaneStatus, ProcessStatus, ReloadStatus, ServiceStatus, Status, VrrpStatus,
     unix_ms,
 };
+use crate::usage;
 use crate::vrrp::clock;
 use crate::vrrp::dump::Dump;
 use crate::vrrp::order::WasMaster;
+
+/// How long the last mails may take at a stop.
+const MAIL_LIMIT: Duration = Duration::from_secs(3);
 
 /// What the director calls itself in the log.
 const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"), " (lvskit)");
@@ -147,6 +154,8 @@ pub(crate) struct Parent {
     reloading: Reloading,
     stopping: Option<Stopping>,
     exit: Option<Exit>,
+    pipes: Pipes,
+    post: Post,
     events: mpsc::UnboundedSender<Event>,
     queue: mpsc::UnboundedReceiver<Event>,
     // Dropped, and so removed, last.
@@ -254,10 +263,13 @@ impl Parent {
             reloading: Reloading::default(),
             stopping: None,
             exit: None,
+            pipes: Pipes::default(),
+            post: Post::default(),
             events,
             queue,
             _pid_files: pid_files,
         };
+        parent.configure_telling();
         // First: until it runs, nobody may have the addresses.
         if parent.wants_vrrp() {
             parent.start_child(Role::Vrrp);
@@ -284,6 +296,8 @@ impl Parent {
             };
             self.handle(event);
         };
+        let pipes = std::mem::take(&mut self.pipes);
+        tokio::join!(pipes.finish(), self.post.finish(MAIL_LIMIT));
         let globals = &self.config.globals;
         if let Some(script) = &globals.shutdown_script {
             notify::run_once(script, globals, globals.shutdown_script_timeout).await;
@@ -292,6 +306,7 @@ impl Parent {
         let _ = std::fs::remove_file(self.run_dir.ipvs_socket());
         // That table has ended with its process.
         let _ = std::fs::remove_file(self.run_dir.table_record(DataplaneKind::Userspace));
+        info!("{}", usage::total());
         info!("Stopped Keepalived {VERSION}");
         exit
     }
@@ -302,12 +317,8 @@ impl Parent {
             Event::Signal(Signal::Reload) => {
                 self.reload();
             }
-            Event::Signal(Signal::Dump(which, _)) if self.vrrp.is_running() => {
-                self.vrrp.send(ToVrrp::Dump(which));
-            }
-            Event::Signal(Signal::Dump(_, name) | Signal::Other(name)) => {
-                info!("{name} ignored: lvsd status shows what keepalived writes to files");
-            }
+            Event::Signal(Signal::Dump(which, name)) => self.dump(which, name),
+            Event::Signal(Signal::Other(name)) => info!("{name} ignored"),
             Event::Checker(life, message) if self.checker.is_life(life) => {
                 self.handle_checker(message);
             }
@@ -340,6 +351,7 @@ impl Parent {
                     self.tell_reload_complete();
                 }
             }
+            FromChecker::Told(told) => self.tell(Topic::Servers, told),
             FromChecker::States(states) => {
                 for state in states {
                     self.states.insert(state.id.clone(), state);
@@ -373,11 +385,45 @@ impl Parent {
                     self.released();
                 }
             }
+            FromVrrp::Told(told) => self.tell(Topic::Routers, told),
             FromVrrp::Status { number, vrrp } => {
                 self.vrrp_status = vrrp;
                 self.answered(number, |question| &mut question.vrrp);
             }
         }
+    }
+
+    /// Pipes and mails are those of the configuration in force.
+    fn configure_telling(&mut self) {
+        let topics: &[Topic] = match self.options.parts {
+            Parts::Checks => &[Topic::Servers],
+            Parts::Vrrp => &[Topic::Routers],
+            Parts::Both => &[Topic::Servers, Topic::Routers],
+        };
+        self.pipes.configure(&self.config.globals, topics);
+        self.post.configure(&self.config.globals);
+    }
+
+    fn tell(&mut self, topic: Topic, told: Told) {
+        match told {
+            Told::Line(line) => self.pipes.write(topic, &line),
+            Told::Mail(alert) => self.post.send(alert),
+        }
+    }
+
+    /// Has every process write its file.
+    fn dump(&self, which: Dump, signal: &str) {
+        if which == Dump::Data {
+            let pid = std::process::id();
+            info!("Printing parent data for process({pid}) on signal");
+            if let Err(error) = datafile::write_data("keepalived_parent", &self.config, "") {
+                error!("Unable to write the file - {error}");
+            }
+            self.checker.send(ToChecker::Dump);
+        } else if !self.vrrp.is_running() {
+            info!("{signal} ignored: there is no virtual router");
+        }
+        self.vrrp.send(ToVrrp::Dump(which));
     }
 
     fn wants_vrrp(&self) -> bool {
@@ -481,6 +527,7 @@ impl Parent {
             processes,
             services: self.services.clone(),
             vrrp: self.vrrp_status.clone(),
+            mail: self.post.status(),
         }
     }
 }
@@ -548,7 +595,12 @@ fn log_system() {
 
 /// Logs the configuration as it is meant, a line of JSON for each virtual server.
 fn dump(config: &Config) {
-    let lines = std::iter::once(serde_json::to_string(&config.globals))
+    let mut globals = config.globals.clone();
+    let relay = globals.smtp_server.as_mut();
+    if let Some(login) = relay.and_then(|relay| relay.login.as_mut()) {
+        login.password = "********".to_owned();
+    }
+    let lines = std::iter::once(serde_json::to_string(&globals))
         .chain(config.services.iter().map(serde_json::to_string));
     info!("------< Global definitions, then virtual servers >------");
     for line in lines.flatten() {

@@ -167,7 +167,7 @@ pub fn scripts(config: &kconf_parser::Config) -> impl Iterator<Item = &Script> {
 pub fn vrrp_scripts(config: &kconf_parser::Config) -> impl Iterator<Item = &Script> {
     let instances = config.vrrp.instances.iter().map(|it| &it.notify);
     let groups = config.vrrp.sync_groups.iter().map(|it| &it.notify);
-    let notify = instances.chain(groups).flat_map(|it| {
+    instances.chain(groups).flat_map(|it| {
         let deleted = match &it.deleted {
             NotifyDeleted::Run(script) => Some(script),
             NotifyDeleted::AsFault | NotifyDeleted::Deleted => None,
@@ -181,11 +181,7 @@ pub fn vrrp_scripts(config: &kconf_parser::Config) -> impl Iterator<Item = &Scri
             &it.rx_lower_priority,
         ];
         all.into_iter().flatten().chain(deleted)
-    });
-    let globals = &config.globals;
-    let pipes = [&globals.notify_fifo, &globals.vrrp_notify_fifo];
-    let readers = pipes.into_iter().flatten();
-    notify.chain(readers.filter_map(|pipe| pipe.script.as_ref()))
+    })
 }
 
 fn identity(script: &Script, globals: &Globals, name: &str) -> Result<(Uid, Gid), Refusal> {

@@ -1,5 +1,7 @@
 //! The checker's part of a status: its virtual servers as [`ServiceStatus`] values.
 
+pub(crate) mod data;
+
 use std::collections::{HashMap, HashSet};
 
 use healthcheck::quorum::Role;

@@ -44,6 +44,29 @@ pub struct Status {
     /// The virtual routers; empty without a VRRP process.
     #[serde(default)]
     pub vrrp: VrrpStatus,
+    /// The alert mails.
+    #[serde(default)]
+    pub mail: MailStatus,
+}
+
+/// How alert mails fare since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MailStatus {
+    /// Mails that wait for the relay, or for it to take them for all of their recipients.
+    pub queued: u64,
+    /// Mails that the relay has taken; counted again for recipients that it takes later.
+    pub sent: u64,
+    /// Recipients that were put off, each time.
+    pub deferred: u64,
+    /// Recipients that were refused for good.
+    pub refused: u64,
+    /// Tries that ended because the relay could not be spoken to.
+    pub failures: u64,
+    /// Mails that were given up: too many, too old, or without a relay.
+    pub lost: u64,
+    /// Why the last such try ended.
+    pub last_failure: Option<String>,
 }
 
 /// How the last reload ended.

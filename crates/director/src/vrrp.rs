@@ -14,7 +14,7 @@
 //! | `aide`, `narrate`, `report` | the other thread: parent, log lines, status |
 //! | [`dump`] | files that keepalived writes on signals |
 //! | [`replay`](mod@replay) | what a recording makes of the machine |
-//! | `notify`, `fifo` | scripts and pipes that are told of changes |
+//! | `notify` | scripts, pipes and mails that tell of changes |
 //! | `track_scripts`, `track_files`, `track_processes` | what is tracked: looked at, judged, reported |
 //! | [`seam`] | where scripts, pipes, mail and tracked objects join |
 //! | [`holding`] | what a master holds |
@@ -25,7 +25,6 @@ mod aide;
 pub mod clock;
 mod driver;
 pub mod dump;
-mod fifo;
 pub mod holding;
 mod interfaces;
 mod kernel;
@@ -48,7 +47,7 @@ use std::sync::Arc;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use self::aide::Aide;
 use self::driver::Driver;
@@ -66,7 +65,7 @@ use crate::parent::with_sources;
 use crate::pidfile::PidFile;
 use crate::role::Role;
 use crate::scheduling::Wishes;
-use crate::{child, ipc, logging, wiring};
+use crate::{child, ipc, logging, usage, wiring};
 
 /// Runs as the VRRP process of the parent with this process id. Returns the exit status.
 #[must_use]
@@ -178,5 +177,6 @@ fn serve(
     }
     driver.run(real_time);
     let _ = aide.join();
+    info!("{}", usage::stopped());
     Exit::Ok
 }

@@ -48,7 +48,8 @@ impl CheckKind<'_> {
         }
     }
 
-    fn success(&self, server: ServerId) -> Vec<String> {
+    /// The lines about a success that changes something, or that is the first one.
+    pub fn success(&self, server: ServerId) -> Vec<String> {
         let Self::Http { path, digest, .. } = self else {
             return vec![format!("TCP connection to {server} success.")];
         };

@@ -168,12 +168,18 @@ fn members(shape: Shape) -> Vec<&'static str> {
 const NOT_YET: &str = "read and checked, without effect yet";
 
 /// Keywords of virtual routers and their groups that the director does not act on yet.
-const WITHOUT_EFFECT_YET: &[&str] = &["track_bfd", "use_vmac_addr", "vrf", "smtp_alert"];
+const WITHOUT_EFFECT_YET: &[&str] = &["track_bfd", "use_vmac_addr", "vrf"];
+
+/// Keywords of `global_defs` that lvskit has added.
+const ADDITIONS: &[&str] = &["smtp_tls", "smtp_tls_ca", "smtp_login"];
 
 /// What lvskit makes of a keyword.
 fn effect(kind: BlockKind, keyword: &Keyword) -> &'static str {
     if is_without_effect(kind, keyword.name) {
         return "accepted, without effect in lvskit";
+    }
+    if kind == BlockKind::GlobalDefs && ADDITIONS.contains(&keyword.name) {
+        return "an addition of lvskit, acted on by the director; keepalived does not know it";
     }
     let kind = keyword.shape.block_kind().unwrap_or(kind);
     match kind {
@@ -266,6 +272,7 @@ mod tests {
         );
         assert_eq!(effect("track_bfd", "vrrp_instance"), NOT_YET);
         assert_eq!(effect("MISC_CHECK", "real_server"), NOT_YET);
+        assert!(effect("smtp_tls", "global_defs").starts_with("an addition of lvskit"));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! # Modules
 //!
 //! - [`lab`]: hosts and networks under a real kernel with IPVS.
+//! - [`smtp`]: a real mail relay on loopback, with good and bad manners.
 //! - [`process`]: children that are ended, and waited for, when the test lets go of them.
 //! - [`manual`]: manual pages held against the help of their programs.
 //! - [`netns`]: network namespaces joined by cables.
@@ -22,6 +23,7 @@ pub mod manual;
 pub mod netns;
 pub mod nginx;
 pub mod process;
+pub mod smtp;
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};

@@ -12,4 +12,5 @@ mod mark;
 mod nat;
 mod pair;
 mod realserver;
+mod telling;
 mod tun;

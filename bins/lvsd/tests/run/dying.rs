@@ -259,16 +259,26 @@ fn a_daemon_returns_to_the_shell_when_it_runs() {
 }
 
 #[test]
-fn signals_that_mean_something_to_keepalived_only_are_ignored() {
-    let lab = Lab::start(&virtual_server(free_port(), ""));
+fn signals_write_files_or_are_ignored_and_harm_nobody() {
+    let server = Backend::start("a");
+    let lab = Lab::start(&virtual_server(free_port(), &real_server(&server, 3, "")));
+    lab.wait_serving();
     let pid = lab.status().pid;
-    for name in ["DATA", "STATS", "STATS_CLEAR", "JSON", "TDUMP"] {
+    for (name, line) in [
+        ("DATA", "Printing checker data for process("),
+        ("STATS", "SIGUSR2 ignored: there is no virtual router"),
+        (
+            "STATS_CLEAR",
+            "SIGRTMAX-1 ignored: there is no virtual router",
+        ),
+        ("JSON", "SIGRTMIN+2 ignored: there is no virtual router"),
+        ("TDUMP", "SIGRTMAX ignored"),
+    ] {
         let number = std::process::Command::new(env!("CARGO_BIN_EXE_lvsd"))
             .args(["--signum", name])
             .output()
             .unwrap();
         let number = String::from_utf8(number.stdout).unwrap();
-        let ignored = lab.count(" ignored: lvsd status");
         let kill = format!("kill -{} {pid}", number.trim());
         assert!(
             std::process::Command::new("sh")
@@ -277,7 +287,22 @@ fn signals_that_mean_something_to_keepalived_only_are_ignored() {
                 .unwrap()
                 .success()
         );
-        lab.wait(name, |lab| lab.count(" ignored: lvsd status") > ignored);
+        lab.wait(name, |lab| lab.count(line) == 1);
     }
+    assert_eq!(lab.count("Printing parent data for process("), 1);
+    let file = lab.path("keepalived_check.data");
+    lab.wait("the file", |_| file.exists());
+    let text = std::fs::read_to_string(file).unwrap();
+    let port = server.port();
+    for line in [
+        "------< Global definitions >------\n".to_owned(),
+        "------< LVS Topology >------\n".to_owned(),
+        format!("   RIP = 127.0.0.1, RPORT = {port}, WEIGHT = 3 EFF WEIGHT = 3\n"),
+        format!(" -> [127.0.0.1]:tcp:{port}\n   Up = yes\n"),
+        "   Keepalive method = HTTP_GET\n".to_owned(),
+    ] {
+        assert!(text.contains(&line), "{line} is not in {text}");
+    }
+    assert!(lab.path("keepalived_parent.data").exists());
     assert_eq!(lab.status().pid, pid);
 }

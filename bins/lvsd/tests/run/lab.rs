@@ -55,6 +55,7 @@ impl Lab {
         std::fs::write(&path, configuration).expect("the folder is writable");
         let mut lvsd = Process::start(
             Command::new(env!("CARGO_BIN_EXE_lvsd"))
+                .env("TMPDIR", folder.path())
                 .args(["-n", "-l", "-G", "--dataplane", "userspace", "-f"])
                 .arg(&path)
                 .arg("--run-dir")

@@ -84,12 +84,16 @@ fn a_port_that_is_taken_is_explained_and_the_other_services_go_on() {
         matches!(&addresses[0].state, AddressState::Failed { reason }
             if reason.contains(&format!("127.0.0.1:{taken}")))
     });
-    assert_eq!(lab.count("cannot be served"), 1);
+    lab.wait("the line of the log", |lab| {
+        lab.count("cannot be served") == 1
+    });
     // It is tried again by itself.
     drop(holder);
     lab.wait("the first service", |_| get(taken).is_some());
     lab.wait("its line", |lab| lab.count("is served now") == 1);
-    assert_eq!(lab.count("cannot be served"), 1);
+    lab.wait("the line of the log", |lab| {
+        lab.count("cannot be served") == 1
+    });
 }
 
 #[test]

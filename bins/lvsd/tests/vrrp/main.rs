@@ -12,6 +12,7 @@ mod healing;
 mod holding;
 mod hostile;
 mod keepalived;
+mod mailing;
 mod mixed;
 mod namespace;
 mod notifying;

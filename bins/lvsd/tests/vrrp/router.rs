@@ -239,6 +239,16 @@ impl Keepalived {
         }
     }
 
+    /// Writes another configuration and waits until it is in force.
+    pub(crate) fn reload(&self, configuration: &str) {
+        let count = || self.process.output().matches("Reload complete").count();
+        let done = count();
+        std::fs::write(self.folder.path().join("keepalived.conf"), configuration)
+            .expect("the folder is writable");
+        self.process.signal(Signal::SIGHUP);
+        lvs_testkit::wait_until("the reload", LIMIT, || (count() > done).then_some(()));
+    }
+
     /// Ends all its processes at one stroke.
     pub(crate) fn cut_power(mut self) {
         let pid = std::fs::read_to_string(self.folder.path().join("vrrp.pid"));
@@ -250,9 +260,10 @@ impl Keepalived {
         self.process.wait(LIMIT);
     }
 
-    /// Stops it in good order.
-    pub(crate) fn stop(mut self) {
+    /// Stops it in good order; gives its log.
+    pub(crate) fn stop(mut self) -> String {
         self.process.signal(Signal::SIGTERM);
         self.process.wait(LIMIT);
+        self.process.output()
     }
 }

@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::lan::Lan;
-use crate::router::{FAST, Router, instance};
+use crate::router::{FAST, Keepalived, LIMIT, Router, instance};
 
 #[test]
 fn files_are_those_of_keepalived() {
@@ -51,6 +51,8 @@ fn files_are_those_of_keepalived() {
             .unwrap()
             .contains("   State = MASTER\n")
     );
+    let parent_data = read("keepalived_parent.data").unwrap();
+    assert!(parent_data.starts_with("------< Global definitions >------\n Network namespace"));
     send(libc::SIGRTMAX() - 1);
     router.wait("cleared counters", |_| {
         kill(parent, Signal::SIGUSR2).unwrap();
@@ -81,4 +83,103 @@ fn a_recording_is_replayed() {
         "{text}"
     );
     assert!(text.contains("VI: MASTER -> INIT (stop)"), "{text}");
+}
+
+/// Two virtual routers in a group.
+fn pair(priority: u8, with_second: bool) -> String {
+    let one = |name: &str, vrid: u8| {
+        format!(
+            "vrrp_instance {name} {{\n interface eth0\n virtual_router_id {vrid}\n \
+             priority {priority}\n {FAST}\n virtual_ipaddress {{\n 10.0.0.{}/24\n }}\n}}\n",
+            vrid + 50
+        )
+    };
+    match with_second {
+        true => {
+            let group = "vrrp_sync_group G {\n group {\n VI\n V2\n }\n}\n";
+            [&one("VI", 51), &one("V2", 52), group].concat()
+        }
+        false => one("VI", 51),
+    }
+}
+
+/// Lines without their time, and with one name for both instances: which one is first is chance.
+fn lines(log: &str) -> Vec<String> {
+    let texts = log.lines().filter_map(|line| line.get(26..));
+    texts
+        .map(|text| text.replace("V2", "VI").replace("10.0.0.102", "10.0.0.101"))
+        .collect()
+}
+
+/// What happens to a host whose log is compared.
+fn story(lan: &Lan<2>, log: &(dyn Fn() -> String + Sync), reload: &(dyn Fn(&str) + Sync)) {
+    let wait = |text: &str, count: usize| {
+        lvs_testkit::wait_until(text, LIMIT, || {
+            (log().matches(text).count() >= count).then_some(())
+        });
+    };
+    let host = lan.host(1);
+    wait("Entering MASTER STATE", 2);
+    host.ip("link set eth0 down");
+    wait("Entering FAULT STATE", 2);
+    host.ip("link set eth0 up");
+    wait("Entering MASTER STATE", 4);
+    let better = Router::start(lan.host(2), &pair(200, true));
+    wait("Entering BACKUP STATE", 6);
+    better.stop();
+    wait("Entering MASTER STATE", 6);
+    let worse = Router::start(lan.host(2), &pair(100, true));
+    lan.switch.ip("link set port2 nomaster");
+    worse.wait_for(Master);
+    lan.switch.ip("link set port2 master br0");
+    wait("with lower priority 100, ours 150, forcing new election", 1);
+    worse.stop();
+    reload(&pair(150, false));
+}
+
+#[test]
+fn every_line_of_keepalived_is_one_of_ours() {
+    let Some(lans) = Lan::<2>::new().zip(Lan::<2>::new()) else {
+        return;
+    };
+    let text = pair(150, true);
+    let Some(keepalived) = Keepalived::start(lans.1.host(1), &text) else {
+        return;
+    };
+    let router = Router::start(lans.0.host(1), &text);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let reload = |text: &str| router.reload_completely(text);
+            story(&lans.0, &|| router.log(), &reload);
+        });
+        let reload = |text: &str| keepalived.reload(text);
+        story(&lans.1, &|| keepalived.process.output(), &reload);
+    });
+    let (mine, theirs) = (router.stop(), keepalived.stop());
+    let mine = lines(&mine);
+    // About its insides, or with numbers of its own; and addresses that were there before.
+    let others = [
+        "Registering ",
+        "VRRP sockpool",
+        "NOTICE: ",
+        "Starting ",
+        "Running on ",
+        "Command line",
+        " ",
+        "Opening file",
+        "Configuration file",
+        "Stopped ",
+        "CPU usage",
+        "Script user",
+        "Assigned address 10.0.0.1 ",
+        "Assigned address f",
+        "Deassigned address f",
+        "Assigned address 10.0.0.2 ",
+    ];
+    let missing: Vec<_> = lines(&theirs)
+        .into_iter()
+        .filter(|line| !others.iter().any(|it| line.starts_with(it)))
+        .filter(|line| !mine.iter().any(|it| it.starts_with(line.as_str())))
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?} are not in {mine:#?}");
 }

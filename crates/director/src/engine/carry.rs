@@ -101,9 +101,7 @@ impl Carried {
         };
         machine.reconfigure(config);
         machine.shutdown();
-        while let Some(said) = machine.poll_output() {
-            outputs.extend(service::output(&old, None, said));
-        }
+        service::drain(&old, &mut machine, None, None, outputs);
     }
 }
 

@@ -127,9 +127,7 @@ impl Service {
         old: Option<&config::VirtualServer>,
         outputs: &mut VecDeque<Output>,
     ) {
-        while let Some(said) = self.machine.poll_output() {
-            outputs.extend(output(&self.config, old, said));
-        }
+        drain(&self.config, &mut self.machine, old, None, outputs);
     }
 
     /// Its identity.
@@ -175,21 +173,69 @@ impl Service {
 }
 
 /// What the pool machine says, in the engine's words; changes of the pool are not passed on one by
-/// one, because the table is reconciled as a whole.
-pub(super) fn output(
+/// one, because the table is reconciled as a whole. `old` is the configuration before this one,
+/// `body` the mail of the check that has decided.
+pub(super) fn drain(
+    config: &config::VirtualServer,
+    machine: &mut VirtualServer,
+    old: Option<&config::VirtualServer>,
+    body: Option<&str>,
+    outputs: &mut VecDeque<Output>,
+) {
+    while let Some(said) = machine.poll_output() {
+        outputs.push_back(match said {
+            PoolOutput::Log(line) => Output::Log(line.to_string()),
+            PoolOutput::Pool(_) => Output::TableChanged,
+            PoolOutput::Notify(event) => Output::Notify {
+                service: config.id.clone(),
+                event,
+                script: script(config, old, event).cloned(),
+                mail: mail(config, old, event, body),
+            },
+        });
+    }
+}
+
+/// Whether an output tells of a change of this server.
+pub(super) fn is_about(output: &Output, server: ServerId) -> bool {
+    let Output::Notify { event, .. } = output else {
+        return false;
+    };
+    match event {
+        Notify::ServerUp { server: of, .. } | Notify::ServerDown { server: of, .. } => {
+            *of == server
+        }
+        Notify::QuorumUp { .. } | Notify::QuorumDown { .. } => false,
+    }
+}
+
+/// The mail about a check that has not decided about its server.
+pub(super) fn check_mail(
+    config: &config::VirtualServer,
+    server: ServerId,
+    body: Option<&str>,
+) -> Option<String> {
+    let server = config.real_server(server.address)?;
+    body.filter(|_| server.smtp_alert).map(ToOwned::to_owned)
+}
+
+/// The mail about an event, if one is wanted; `body` is that of the check that has decided.
+fn mail(
     config: &config::VirtualServer,
     old: Option<&config::VirtualServer>,
-    said: PoolOutput,
-) -> Option<Output> {
-    Some(match said {
-        PoolOutput::Log(line) => Output::Log(line.to_string()),
-        PoolOutput::Pool(_) => Output::TableChanged,
-        PoolOutput::Notify(event) => Output::Notify {
-            service: config.id.clone(),
-            event,
-            script: script(config, old, event).cloned(),
-        },
-    })
+    event: Notify,
+    body: Option<&str>,
+) -> Option<String> {
+    let is_wanted = match event {
+        Notify::ServerUp { server: id, .. } | Notify::ServerDown { server: id, .. } => {
+            let known = config.real_server(id.address);
+            let server = known.or_else(|| old?.real_server(id.address));
+            server.is_some_and(|server| server.smtp_alert)
+        }
+        Notify::QuorumUp { .. } | Notify::QuorumDown { .. } => config.smtp_alert,
+    };
+    let body = || event.body().or_else(|| body.map(ToOwned::to_owned));
+    is_wanted.then(body).flatten()
 }
 
 fn script<'a>(

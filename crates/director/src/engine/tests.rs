@@ -20,6 +20,7 @@ struct Lab {
     dead: BTreeSet<u8>,
     lines: Vec<String>,
     events: Vec<(Notify, Option<Script>)>,
+    mails: Vec<String>,
     /// Outputs other than lines and events, by name.
     order: Vec<&'static str>,
     probes: Vec<(CheckId, ProbeId)>,
@@ -54,6 +55,7 @@ impl Lab {
             dead: BTreeSet::new(),
             lines: Vec::new(),
             events: Vec::new(),
+            mails: Vec::new(),
             order: Vec::new(),
             probes: Vec::new(),
         };
@@ -66,7 +68,18 @@ impl Lab {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Log(line) => self.lines.push(line),
-                Output::Notify { event, script, .. } => self.events.push((event, script)),
+                Output::Notify {
+                    event,
+                    script,
+                    mail,
+                    ..
+                } => {
+                    self.mails.extend(mail);
+                    self.events.push((event, script));
+                }
+                Output::CheckNotify { mail, .. } => {
+                    self.mails.push(format!("one of several: {mail}"));
+                }
                 Output::StartProbe { check, probe, .. } => self.probes.push((check, probe)),
                 Output::AbortProbe { .. } => self.order.push("abort"),
                 Output::StateChanged(_) => self.order.push("state"),
@@ -148,7 +161,7 @@ impl Lab {
     }
 }
 
-fn last_byte(server: healthcheck::ServerId) -> u8 {
+fn last_byte(server: ServerId) -> u8 {
     match server.address.ip() {
         IpAddr::V4(address) => address.octets()[3],
         IpAddr::V6(_) => 0,
@@ -478,7 +491,7 @@ proptest! {
         lab.dead = dead;
         lab.run_to(seconds);
         prop_assert_eq!(lab.restart().table(), lab.table());
-        let known: Vec<(ServerIdOf, Verdict)> = lab.states()[0].snapshot.servers.iter()
+        let known: Vec<(ServerId, Verdict)> = lab.states()[0].snapshot.servers.iter()
             .map(|state| (state.server, state.verdict)).collect();
         let mut restarted = lab.restart();
         restarted.reload(config(vec![service(1, second.clone())]));
@@ -492,8 +505,6 @@ proptest! {
         }
     }
 }
-
-type ServerIdOf = healthcheck::ServerId;
 
 #[test]
 fn checks_with_ha_suspend_run_while_the_address_is_here() {
@@ -530,4 +541,44 @@ fn checks_with_ha_suspend_run_while_the_address_is_here() {
     here(&mut lab, &[[10, 0, 0, 1]]);
     lab.run_to(700);
     assert_eq!(lab.table(), [vec![(1, 5)], vec![(2, 5)]]);
+}
+
+#[test]
+fn mails_are_those_of_the_check_that_decides_and_of_those_that_do_not() {
+    let mut mailed = service(1, vec![real_server(1, 5)]);
+    mailed.smtp_alert = true;
+    let server = &mut mailed.real_servers[0];
+    server.smtp_alert = true;
+    let mut second = server.checks[0].clone();
+    second.retry += 1;
+    server.checks.push(second);
+    let mut quiet = mailed.clone();
+    quiet.smtp_alert = false;
+    quiet.real_servers[0].smtp_alert = false;
+    let mut lab = Lab::new(config(vec![mailed]));
+    lab.dead.insert(1);
+    lab.run_to(600);
+    lab.dead.clear();
+    lab.run_to(1200);
+    let (failed, succeeded) = (
+        "=> TCP CHECK failed on service <=",
+        "=> TCP CHECK succeed on service <=",
+    );
+    assert_eq!(
+        lab.mails,
+        [
+            "=> Starting with quorum up 1+0=1 <= 5 <=".to_owned(),
+            failed.to_owned(),
+            "=> Lost quorum 1+0=1 <= 0 <=".to_owned(),
+            format!("one of several: {failed}"),
+            format!("one of several: {succeeded}"),
+            succeeded.to_owned(),
+            "=> Gained quorum 1+0=1 <= 5 <=".to_owned(),
+        ]
+    );
+    lab.mails.clear();
+    lab.reload(config(vec![quiet]));
+    lab.dead.insert(1);
+    lab.run_to(2000);
+    assert!(lab.mails.is_empty(), "{:?}", lab.mails);
 }

@@ -71,6 +71,8 @@ impl Parent {
 
     fn put_in_force(&mut self, loaded: Loaded) {
         self.config = loaded.config;
+        // First, so that what follows from the reload is told to those who are named now.
+        self.configure_telling();
         let config = &self.config;
         self.states.retain(|id, _| config.service(id).is_some());
         // Without a process the next one starts with it.

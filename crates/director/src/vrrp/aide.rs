@@ -127,18 +127,19 @@ impl Aide {
     async fn handle(&mut self, news: News) {
         match news {
             News::Configuring => {
-                self.teller
-                    .tell(Notice::Configured(Arc::clone(&self.config)));
+                self.tell(Notice::Configured(Arc::clone(&self.config)))
+                    .await;
             }
             News::Configured => self.say(&FromVrrp::Configured).await,
             News::Step(step) => {
-                self.narrator.step(&step, clock::now());
+                self.narrator.step(&step, clock::now(), &self.masters);
                 self.follow_state(&step).await;
                 if let Some(notice) = Notice::of(&step) {
-                    self.teller.tell(notice);
+                    self.tell(notice).await;
                 }
             }
             News::Did(did) => narrate::did(&did),
+            News::Interface(name, is_up) => narrate::interface(&name, is_up),
             News::Remark(text) => info!("{text}"),
             News::Warning(text) => warn!("{text}"),
             News::Status(number, survey) => {
@@ -148,6 +149,12 @@ impl Aide {
             News::Dump(which, survey) => self.dump(which, &survey),
             News::Input(record) => self.record(&record).await,
             News::Stopped => {}
+        }
+    }
+
+    async fn tell(&mut self, notice: Notice) {
+        for told in self.teller.tell(notice) {
+            self.say(&FromVrrp::Told(told)).await;
         }
     }
 

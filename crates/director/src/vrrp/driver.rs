@@ -22,7 +22,7 @@ use vrrp_proto::{
 };
 
 use super::clock;
-use super::interfaces::Interfaces;
+use super::interfaces::{Change, Interfaces};
 use super::kernel::{Kernel, Loss};
 use super::mailbox::Mailbox;
 use super::news::{Desk, Did, News, Survey};
@@ -242,7 +242,12 @@ impl Driver {
                 }
                 Event::AddressAdded(entry) | Event::AddressRemoved(entry) => {
                     let link = self.kernel.snapshot().link(entry.link);
-                    names.extend(link.map(|link| Name::from(link.name.as_str())));
+                    let name = link.map(|link| Name::from(link.name.as_str()));
+                    if let Some(name) = &name {
+                        let is_there = matches!(event, Event::AddressAdded(_));
+                        self.tell_address(name, entry.address.ip(), is_there);
+                    }
+                    names.extend(name);
                     addresses_changed |= entry.address.ip().is_ipv6();
                     something_lost |= matches!(event, Event::AddressRemoved(_));
                 }
@@ -467,8 +472,26 @@ impl Driver {
         self.interfaces.handle_seen(now, name, seen);
     }
 
+    /// An address that somebody else has set or removed.
+    fn tell_address(&self, interface: &Name, address: IpAddr, is_there: bool) {
+        let mut holdings = self.plan.holdings.instances.values();
+        let is_ours = holdings.any(|holding| holding.address(address, interface).is_some());
+        if !is_ours && self.looks_at(interface) {
+            self.desk
+                .detail(|| Did::Seen(interface.clone(), address, is_there));
+        }
+    }
+
     fn tell_interfaces(&mut self, now: Time) {
-        while let Some((name, state)) = self.interfaces.poll_change() {
+        while let Some(Change {
+            name,
+            state,
+            is_flip,
+        }) = self.interfaces.poll_change()
+        {
+            if is_flip {
+                self.desk.tell(News::Interface(name.clone(), state.up));
+            }
             let (status, detail) = match state.up {
                 true => (TrackStatus::Good, ""),
                 false => (TrackStatus::Bad, "down"),
@@ -545,6 +568,11 @@ impl Driver {
                     self.troubles.push((instance.clone(), trouble));
                 }
                 self.complain(Some(&instance), problems);
+                for it in addresses.into_iter().filter(|it| it.announced) {
+                    let instance = instance.clone();
+                    self.desk
+                        .detail(|| Did::Announcing(instance, it.interface, it.address));
+                }
             }
             Output::RemoveAddresses { addresses } => {
                 self.desk.detail(|| Did::Removing(instance.clone()));

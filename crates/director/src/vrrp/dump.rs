@@ -5,16 +5,14 @@ mod json;
 mod stats;
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
 
 use kconf_parser::Config;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::{Name, Statistics};
 
 use super::news::Survey;
+use crate::datafile;
 
 /// Which file, and so which signal to the parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,14 +31,6 @@ pub enum Dump {
 pub(super) type Cleared = BTreeMap<Name, Statistics>;
 
 impl Dump {
-    const fn file(self) -> &'static str {
-        match self {
-            Self::Data => "keepalived.data",
-            Self::Stats | Self::StatsAndClear => "keepalived.stats",
-            Self::Json => "keepalived.json",
-        }
-    }
-
     /// keepalived's words for the log.
     pub(super) const fn phrase(self) -> &'static str {
         match self {
@@ -50,7 +40,7 @@ impl Dump {
         }
     }
 
-    /// Writes the file; gives where.
+    /// Writes the file.
     ///
     /// # Errors
     ///
@@ -60,44 +50,17 @@ impl Dump {
         survey: &Survey,
         config: &Config,
         cleared: &Cleared,
-    ) -> io::Result<PathBuf> {
-        let text = match self {
-            Self::Data => data::text(survey, config),
-            Self::Stats | Self::StatsAndClear => stats::text(survey, cleared),
-            Self::Json => json::text(survey, config, cleared)?,
-        };
-        let path = folder().join(self.file());
-        replace(&path, &text)?;
-        Ok(path)
+    ) -> io::Result<()> {
+        match self {
+            Self::Data => datafile::write_data("keepalived", config, &data::text(survey, config)),
+            Self::Stats | Self::StatsAndClear => {
+                datafile::write("keepalived.stats", &stats::text(survey, cleared))
+            }
+            // Of nothing there is no file.
+            Self::Json if survey.instances.is_empty() => Ok(()),
+            Self::Json => datafile::write("keepalived.json", &json::text(survey, config, cleared)?),
+        }
     }
-}
-
-/// `TMPDIR` if it names a folder from the root on, else `/tmp`.
-fn folder() -> PathBuf {
-    let wished = std::env::var_os("TMPDIR").map(PathBuf::from);
-    let wished = wished.filter(|path| path.is_absolute() && path.is_dir());
-    wished.unwrap_or_else(|| PathBuf::from("/tmp"))
-}
-
-/// A reader sees the old text or the new one. The folder may be everybody's, so the new file is one
-/// that nobody else can have put there.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let new = PathBuf::from(name);
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    // The umask, by default 0177, takes its part.
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o666)
-        .open(&new)?;
-    file.write_all(text.as_bytes())?;
-    std::fs::rename(&new, path)
 }
 
 /// What has been counted since the counters were cleared.

@@ -13,7 +13,18 @@ pub(super) type Delays = BTreeMap<Name, (Duration, Duration)>;
 pub(super) struct Interfaces {
     delays: Delays,
     known: BTreeMap<Name, Known>,
-    changes: VecDeque<(Name, InterfaceState)>,
+    changes: VecDeque<Change>,
+}
+
+/// A change that counts.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// Of this interface.
+    pub(super) name: Name,
+    /// How it is now.
+    pub(super) state: InterfaceState,
+    /// Whether it has gone up or down, and is not seen for the first time.
+    pub(super) is_flip: bool,
 }
 
 #[derive(Debug)]
@@ -44,7 +55,11 @@ impl Interfaces {
                 due: None,
             };
             self.known.insert(name.clone(), known);
-            self.changes.push_back((name.clone(), seen));
+            self.changes.push_back(Change {
+                name: name.clone(),
+                state: seen,
+                is_flip: false,
+            });
             return;
         };
         if seen.up == known.told.up {
@@ -69,13 +84,13 @@ impl Interfaces {
     }
 
     /// The next change that counts.
-    pub(super) fn poll_change(&mut self) -> Option<(Name, InterfaceState)> {
+    pub(super) fn poll_change(&mut self) -> Option<Change> {
         self.changes.pop_front()
     }
 }
 
 impl Known {
-    fn tell(&mut self, now: Time, name: &Name, changes: &mut VecDeque<(Name, InterfaceState)>) {
+    fn tell(&mut self, now: Time, name: &Name, changes: &mut VecDeque<Change>) {
         let up = match self.due {
             Some(due) if due <= now => {
                 self.due = None;
@@ -89,8 +104,13 @@ impl Known {
             addresses: self.seen.addresses.clone(),
         };
         if tell != self.told {
+            let is_flip = tell.up != self.told.up;
             self.told = tell.clone();
-            changes.push_back((name.clone(), tell));
+            changes.push_back(Change {
+                name: name.clone(),
+                state: tell,
+                is_flip,
+            });
         }
     }
 }
@@ -105,7 +125,7 @@ mod tests {
 
     fn told(interfaces: &mut Interfaces) -> Vec<bool> {
         std::iter::from_fn(|| interfaces.poll_change())
-            .map(|(_, state)| state.up)
+            .map(|change| change.state.up)
             .collect()
     }
 
@@ -153,7 +173,9 @@ mod tests {
         interfaces.handle_seen(Time::from_secs(102), &eth0(), InterfaceState::up([address]));
         assert_eq!(interfaces.poll_timeout(), None);
         assert_eq!(
-            interfaces.poll_change(),
+            interfaces
+                .poll_change()
+                .map(|change| (change.name, change.state)),
             Some((eth0(), InterfaceState::up([address])))
         );
         interfaces.handle_timeout(Time::from_secs(110));

@@ -1,6 +1,6 @@
 //! Log lines of the virtual routers: keepalived's where it has one, with the reason in brackets.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
@@ -31,13 +31,14 @@ struct Limit {
 }
 
 impl Narrator {
-    /// Logs a step of the machine; `now` is what the ends of delays are counted from.
-    pub(super) fn step(&mut self, step: &RouterOutput, now: Time) {
+    /// Logs a step of the machine; `now` is what the ends of delays are counted from, `masters` who
+    /// was master before it.
+    pub(super) fn step(&mut self, step: &RouterOutput, now: Time, masters: &BTreeSet<Name>) {
         match step {
             RouterOutput::Instance { instance, output } => match output {
                 Output::StateChanged(transition) => state(instance, transition),
                 Output::Event(happened) if self.lets_pass(instance, happened, now) => {
-                    event(instance, happened, now);
+                    event(instance, happened, now, masters.contains(instance));
                 }
                 _ => {}
             },
@@ -113,9 +114,30 @@ const fn is_caused_by_others(event: &Event) -> bool {
     )
 }
 
+/// Logs that an interface has gone up or down.
+pub(super) fn interface(name: &Name, is_up: bool) {
+    info!(
+        "Netlink reports {name} {}",
+        if is_up { "up" } else { "down" }
+    );
+}
+
 /// Logs detail.
 pub(super) fn did(did: &Did) {
     match did {
+        Did::Announcing(instance, interface, address) => {
+            let what = match address.is_ipv4() {
+                true => "gratuitous ARPs",
+                false => "Unsolicited Neighbour Adverts",
+            };
+            debug!("({instance}) Sending/queueing {what} on {interface} for {address}");
+        }
+        Did::Seen(interface, address, true) => {
+            debug!("Assigned address {address} for interface {interface}");
+        }
+        Did::Seen(interface, address, false) => {
+            debug!("Deassigned address {address} from interface {interface}");
+        }
         Did::Installing(instance) => debug!("({instance}) setting VIPs."),
         Did::Removing(instance) => debug!("({instance}) removing VIPs."),
         Did::Announced(interface, address) if address.is_ipv4() => {
@@ -133,6 +155,9 @@ fn state(instance: &Name, change: &Transition) {
     } = change;
     if let Reason::Fault { cause } = reason {
         fault(instance, cause);
+    }
+    if matches!(reason, Reason::MasterSilent { .. }) {
+        debug!("({instance}) Receive advertisement timeout");
     }
     match (to, from, reason) {
         (State::Initialize, ..) => info!("({instance}) Stopped ({reason})"),
@@ -154,8 +179,10 @@ fn state(instance: &Name, change: &Transition) {
             "({instance}) Master received advert from {} with higher priority {}, ours {ours}",
             by.address, by.priority
         ),
-        Reason::MasterSilent { .. } => debug!("({instance}) Receive advertisement timeout"),
         _ => {}
+    }
+    if let (State::Master, State::Fault | State::Initialize) = (from, to) {
+        debug!("({instance}) sent 0 priority");
     }
 }
 
@@ -184,7 +211,7 @@ fn fault(instance: &Name, cause: &FaultCause) {
     }
 }
 
-fn event(instance: &Name, event: &Event, now: Time) {
+fn event(instance: &Name, event: &Event, now: Time, is_master: bool) {
     match event {
         Event::PriorityChanged { from, to } => {
             info!("({instance}) Changing effective priority from {from} to {to}");
@@ -215,6 +242,9 @@ fn event(instance: &Name, event: &Event, now: Time) {
         Event::GoodbyeHeard { rival } => {
             let Heard { address, priority } = rival;
             debug!("({instance}) last advert of {address}, the master before, priority {priority}");
+        }
+        Event::ResignationHeard { from } if is_master => {
+            debug!("({instance}) Master received priority 0 message from {from}");
         }
         Event::ResignationHeard { from } => {
             debug!("({instance}) Backup received priority 0 advertisement from {from}");

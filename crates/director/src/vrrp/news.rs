@@ -17,6 +17,8 @@ pub(super) enum News {
     Step(RouterOutput),
     /// Detail, for those who asked for it.
     Did(Did),
+    /// An interface has gone up, or down.
+    Interface(Name, bool),
     /// Something worth a line.
     Remark(String),
     /// Something that is not as it should be.
@@ -38,6 +40,10 @@ pub(super) enum Did {
     Installing(Name),
     /// Addresses are removed.
     Removing(Name),
+    /// Addresses are about to be announced.
+    Announcing(Name, Name, std::net::IpAddr),
+    /// Somebody has set an address, or removed it.
+    Seen(Name, std::net::IpAddr, bool),
     /// An address was announced on an interface.
     Announced(Name, std::net::IpAddr),
 }

@@ -1,8 +1,9 @@
-//! Tells scripts and pipes what has happened to instances and groups.
+//! Tells scripts, pipes and mailboxes what has happened to instances and groups.
 //!
 //! # Design
-//! Of one event the specific script comes first, then `notify`, then the pipes: keepalived's order.
-//! The scripts of one instance, and of one group, run one after the other ([`Runner`]).
+//! Of one event the specific script comes first, then `notify`, then the pipes, then the mail:
+//! keepalived's order. The scripts of one instance, and of one group, run one after the other
+//! ([`Runner`]). Pipes and mails are the parent's, which is told what to write.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use kconf_parser::Config;
 use kconf_parser::config::{Notify, NotifyDeleted, Script};
 use vrrp_proto::Name;
 
-use super::fifo::Pipe;
 use super::seam::{Notice, Subject, What};
+use crate::mail::{self, Alert};
+use crate::message::Told;
 use crate::notify::Runner;
 use crate::privileges;
 
@@ -27,14 +29,17 @@ pub(super) struct Teller {
     /// The configuration before, for what is not in the present one any more.
     before: Arc<Config>,
     runner: Runner<Subject>,
-    pipes: Vec<Pipe>,
     /// State and priority of each subject, as last told.
     last: HashMap<Subject, (What, u8)>,
+    /// What the parent is to tell.
+    told: Vec<Told>,
 }
 
 impl Teller {
-    /// Tells. Never waits; needs a tokio runtime.
-    pub(super) fn tell(&mut self, notice: Notice) {
+    /// Runs what is to be run, and gives what the parent is to tell. Never waits; needs a tokio
+    /// runtime.
+    #[must_use]
+    pub(super) fn tell(&mut self, notice: Notice) -> Vec<Told> {
         match notice {
             Notice::Configured(config) => self.configure(config),
             Notice::Happened {
@@ -44,39 +49,18 @@ impl Teller {
             } => self.happened(subject, what, priority),
             Notice::Priority { name, priority } => self.priority_changed(name, priority),
         }
+        std::mem::take(&mut self.told)
     }
 
-    /// Ends the pipes' readers and waits for scripts that still run, for about a second.
+    /// Waits for scripts that still run, for about a second.
     pub(super) async fn finish(self) {
-        let readers = self
-            .pipes
-            .into_iter()
-            .map(|pipe| tokio::spawn(pipe.close(STOP_LIMIT)));
-        let readers: Vec<_> = readers.collect();
         self.runner.finish(STOP_LIMIT).await;
-        for reader in readers {
-            let _ = reader.await;
-        }
     }
 
     fn configure(&mut self, config: Arc<Config>) {
         self.before = std::mem::replace(&mut self.config, config);
-        let globals = &self.config.globals;
-        let wanted = [&globals.notify_fifo, &globals.vrrp_notify_fifo];
-        let wanted: Vec<_> = wanted.into_iter().flatten().collect();
-        privileges::warn_of(privileges::vrrp_scripts(&self.config), globals);
-        let (kept, dropped): (Vec<_>, _) = std::mem::take(&mut self.pipes)
-            .into_iter()
-            .partition(|pipe| wanted.contains(&pipe.config()));
-        self.pipes = kept;
-        for pipe in dropped {
-            tokio::spawn(pipe.close(STOP_LIMIT));
-        }
-        for fifo in wanted {
-            if !self.pipes.iter().any(|pipe| pipe.config() == fifo) {
-                self.pipes.extend(Pipe::open(fifo, globals));
-            }
-        }
+        let scripts = privileges::vrrp_scripts(&self.config);
+        privileges::warn_of(scripts, &self.config.globals);
         if self.config.vrrp.globals.write_states_on_reload {
             let instances = self.config.vrrp.instances.iter();
             let instances = instances.map(|it| Subject::Instance(it.name.as_str().into()));
@@ -107,6 +91,7 @@ impl Teller {
         }
         self.write(&subject, what, priority);
         if is_state {
+            self.mail(&subject, what);
             self.last.insert(subject, (what, priority));
         }
     }
@@ -147,11 +132,67 @@ impl Teller {
         })
     }
 
-    fn write(&self, subject: &Subject, what: What, priority: u8) {
-        for pipe in &self.pipes {
-            pipe.write(&line(subject, what, priority));
+    fn write(&mut self, subject: &Subject, what: What, priority: u8) {
+        let globals = &self.config.globals;
+        if globals.notify_fifo.is_none() && globals.vrrp_notify_fifo.is_none() {
+            return;
+        }
+        self.told.push(Told::Line(line(subject, what, priority)));
+    }
+
+    /// Mails a state that is not the one mailed last.
+    fn mail(&mut self, subject: &Subject, what: What) {
+        let is_new = self.last.get(subject).is_none_or(|(last, _)| *last != what);
+        let globals = &self.config.vrrp.globals;
+        let is_muted = what == What::Fault && globals.no_email_faults;
+        if is_new && !is_muted && self.wants_mail(subject) {
+            self.told.extend(alert(subject, what).map(Told::Mail));
         }
     }
+
+    fn wants_mail(&self, subject: &Subject) -> bool {
+        let asks = |config: &Config| match subject {
+            Subject::Instance(name) => {
+                let instance = config.vrrp.instance(name.as_str());
+                instance.map(|it| it.smtp_alert)
+            }
+            Subject::Group(name) => {
+                let mut groups = config.vrrp.sync_groups.iter();
+                let group = groups.find(|it| it.name == name.as_str());
+                group.map(|it| it.smtp_alert)
+            }
+        };
+        let mut configs = [&self.config, &self.before].into_iter();
+        mail::is_wanted(&self.config.globals)
+            && configs.find_map(|config| asks(config)).unwrap_or(false)
+    }
+}
+
+/// keepalived's mail of an event; there is none of events that are no states.
+fn alert(subject: &Subject, what: What) -> Option<Alert> {
+    let (kind, is_group) = match subject {
+        Subject::Instance(_) => ("Instance", false),
+        Subject::Group(_) => ("Group", true),
+    };
+    let name = subject.name();
+    let event = match what {
+        What::Master | What::Backup | What::Fault => format!("Entering {} state", what.word()),
+        What::Stop => "Stopping".to_owned(),
+        What::Deleted => "Deleted".to_owned(),
+        What::MasterRxLowerPriority | What::MasterPriority | What::BackupPriority => return None,
+    };
+    let body = match (what, is_group) {
+        (What::Deleted, _) => "=> VRRP Deleted at reload <=".to_owned(),
+        (What::Stop, true) => "=> All VRRP group instances are now stopping <=".to_owned(),
+        (What::Stop, false) => "=> VRRP Instance stopping <=".to_owned(),
+        (_, true) => format!(
+            "=> All VRRP group instances are now in {} state <=",
+            what.word()
+        ),
+        (What::Master, false) => "=> VRRP Instance is now owning VRRP VIPs <=".to_owned(),
+        (_, false) => "=> VRRP Instance is no longer owning VRRP VIPs <=".to_owned(),
+    };
+    Some(Alert::now(format!("VRRP {kind} {name} - {event}"), body))
 }
 
 fn specific(notify: &Notify, what: What) -> Option<&Script> {

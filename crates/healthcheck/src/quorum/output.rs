@@ -155,8 +155,10 @@ impl Notify {
                 };
                 Some(match reason {
                     QuorumReason::Start => format!("=> Starting with quorum down {sum} <="),
+                    // Not the line of the log: keepalived writes this one with other signs.
                     QuorumReason::Weight | QuorumReason::Shutdown => {
-                        format!("=> Lost quorum {sum} <=")
+                        let threshold = quorum.saturating_sub(hysteresis);
+                        format!("=> Lost quorum {quorum}+{hysteresis}={threshold} <= {weight} <=")
                     }
                 })
             }

@@ -673,7 +673,7 @@ fn bodies_are_keepaliveds() {
         ),
         (
             down(QuorumReason::Weight),
-            Some("=> Lost quorum 2-1=1 > 0 <="),
+            Some("=> Lost quorum 2+1=1 <= 0 <="),
         ),
         (down(QuorumReason::Shutdown), Some("=> Shutting down <=")),
         (gone(DownReason::Shutdown), Some("=> Shutting down <=")),

@@ -47,7 +47,8 @@ pub struct Globals {
     pub lvs_sync_daemon: Option<SyncDaemon>,
     /// Whether `notify_up` runs for real servers at start. Default: off. `rs_init_notifies`.
     pub rs_init_notifies: bool,
-    /// Whether mails are sent only when a real server itself changes state, not for quorum.
+    /// Whether mails are sent only when a real server itself changes state, not when one of several
+    /// checks does.
     ///
     /// Default: off. `no_checker_emails`.
     pub no_checker_emails: bool,
@@ -87,6 +88,9 @@ pub struct Globals {
     /// Longest run of the checker without a pause at real-time priority. Default 10 ms.
     /// `checker_rlimit_rttime`.
     pub checker_rlimit_rttime: Duration,
+    /// Whether the names of `.data` files have the instance in them. Default: off.
+    /// `data_use_instance`.
+    pub data_use_instance: bool,
     /// Umask of created files. Default: none, 0177 is used; the command line wins. `umask`.
     pub umask: Option<u32>,
     /// Whether a reload tests the new configuration first, and the file that gets the messages.
@@ -130,19 +134,56 @@ impl Default for Globals {
             checker_no_swap: false,
             checker_cpu_affinity: Vec::new(),
             checker_rlimit_rttime: Duration::from_millis(10),
+            data_use_instance: false,
             umask: None,
             reload_check_config: None,
         }
     }
 }
 
-/// Where alert mails are handed in. Source: keepalived.conf(5) `smtp_server`.
+/// Where alert mails are handed in. Source: keepalived.conf(5) `smtp_server`; TLS and login are
+/// additions of lvskit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmtpServer {
     /// Host name or address, as written.
     pub host: String,
-    /// TCP port. Default 25.
+    /// TCP port. Default 25, or 465 with [`SmtpTls::Implicit`].
     pub port: u16,
+    /// Whether mails go over TLS. Default: they do not. `smtp_tls`.
+    pub tls: SmtpTls,
+    /// File with certificates of authorities. Default: none, those of the system. `smtp_tls_ca`.
+    pub ca: Option<PathBuf>,
+    /// Who we are to the relay. Default: nobody in particular. Never without TLS. `smtp_login`.
+    pub login: Option<SmtpLogin>,
+}
+
+/// How mails go over TLS. With it, the certificate must be one for the host of the relay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SmtpTls {
+    /// Not at all, as in keepalived.
+    #[default]
+    Off,
+    /// After a greeting in clear; a relay that cannot gets no mail. Source: RFC 3207.
+    StartTls,
+    /// From the first byte on. Source: RFC 8314.
+    Implicit,
+}
+
+/// A user of the mail relay. Source: RFC 4954.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmtpLogin {
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+/// Passwords are not for logs.
+impl std::fmt::Debug for SmtpLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("SmtpLogin");
+        shown.field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 /// IPVS connection timeouts; `None` leaves a value as it is.

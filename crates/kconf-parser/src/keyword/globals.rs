@@ -62,14 +62,32 @@ pub(super) const GLOBAL_DEFS: &[Keyword] = &[
     k(
         "smtp_server",
         Shape::HostPort,
-        "port 25",
-        "Mail relay; plain SMTP only",
+        "port 25; 465 with smtp_tls implicit",
+        "Mail relay",
+    ),
+    k(
+        "smtp_tls",
+        Shape::Choice(&["off", "starttls", "implicit"]),
+        "off",
+        "Whether mails go over TLS; the certificate must be the relay's (addition of lvskit)",
+    ),
+    k(
+        "smtp_tls_ca",
+        Shape::Word,
+        "those of the system",
+        "File with the authorities that sign the relay's certificate (addition of lvskit)",
+    ),
+    k(
+        "smtp_login",
+        Shape::Words { min: 2, max: 2 },
+        "none",
+        "User and password for the relay, sent over TLS only (addition of lvskit)",
     ),
     k(
         "smtp_helo_name",
         Shape::Word,
         "local FQDN",
-        "Name sent in HELO",
+        "Name that greets the mail relay",
     ),
     k(
         "smtp_connect_timeout",

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ast::{Block, Value};
-use crate::config::{FlushOnStop, Globals, NotifyFifo, Script, SmtpServer, TlsContext};
+use crate::config::{
+    FlushOnStop, Globals, NotifyFifo, Script, SmtpLogin, SmtpServer, SmtpTls, TlsContext,
+};
 use crate::diagnostic::Code;
 use crate::keyword::BlockKind;
 use crate::report::Report;
@@ -41,7 +43,8 @@ fn no_patience(block: &Block, report: &mut Report<'_>) {
 pub(super) fn globals(root: &Block, report: &mut Report<'_>) -> Resolved {
     let block = merged(root, BlockKind::GlobalDefs);
     no_patience(&block, report);
-    let text = |word: Word| word.value(report.text()).into_owned();
+    let source = report.text();
+    let text = |word: Word| word.value(source).into_owned();
     let word = |keyword: &str| block.word(keyword).map(text);
     let flag = |keyword: &str| block.flag(keyword);
     let on = |keyword: &str| block.bool(keyword).unwrap_or(false);
@@ -64,13 +67,7 @@ pub(super) fn globals(root: &Block, report: &mut Report<'_>) -> Resolved {
             .unwrap_or(usual.child_wait_time),
         notification_email: lists.flatten().copied().map(text).collect(),
         notification_email_from: word("notification_email_from"),
-        smtp_server: match block.value("smtp_server") {
-            Some(Value::HostPort(host, port)) => Some(SmtpServer {
-                host: text(*host),
-                port: port.unwrap_or(25),
-            }),
-            _ => None,
-        },
+        smtp_server: smtp_server(&block, report, &text),
         smtp_helo_name: word("smtp_helo_name"),
         smtp_connect_timeout: time("smtp_connect_timeout", usual.smtp_connect_timeout)
             .max(Duration::from_secs(1)),
@@ -135,6 +132,7 @@ pub(super) fn globals(root: &Block, report: &mut Report<'_>) -> Resolved {
             Some(Value::Int(micros)) => Duration::from_micros(micros.unsigned_abs()),
             _ => usual.checker_rlimit_rttime,
         },
+        data_use_instance: on("data_use_instance"),
         umask: block.u32("umask"),
         reload_check_config: block.value("reload_check_config").map(|_| {
             word("reload_check_config")
@@ -149,6 +147,42 @@ pub(super) fn globals(root: &Block, report: &mut Report<'_>) -> Resolved {
         globals,
         alerts: Alerts { checker, vrrp },
     }
+}
+
+fn smtp_server(
+    block: &Block,
+    report: &mut Report<'_>,
+    text: &impl Fn(Word) -> String,
+) -> Option<SmtpServer> {
+    let Some(Value::HostPort(host, port)) = block.value("smtp_server") else {
+        return None;
+    };
+    let (tls, usual_port) = match block.value("smtp_tls") {
+        Some(Value::Choice("starttls")) => (SmtpTls::StartTls, 25),
+        Some(Value::Choice("implicit")) => (SmtpTls::Implicit, 465),
+        _ => (SmtpTls::Off, 25),
+    };
+    let mut login = match block.value("smtp_login") {
+        Some(Value::Words(words)) => words.first().zip(words.get(1)),
+        _ => None,
+    };
+    if let (Some(setting), Some(_), SmtpTls::Off) = (block.setting("smtp_login"), login, tls) {
+        let message = "`smtp_login` is not used without `smtp_tls`: everybody on the way could \
+                       read the password";
+        let found = report.warning(Code::AuthenticationDropped, setting.span, message);
+        report.push(found.help("write `smtp_tls starttls` or `smtp_tls implicit`"));
+        login = None;
+    }
+    Some(SmtpServer {
+        host: text(*host),
+        port: port.unwrap_or(usual_port),
+        tls,
+        ca: block.word("smtp_tls_ca").map(text).map(PathBuf::from),
+        login: login.map(|(user, password)| SmtpLogin {
+            user: text(*user),
+            password: text(*password),
+        }),
+    })
 }
 
 /// The `SSL` block.

@@ -8,11 +8,9 @@ use vrrp_proto::{State, Status, Version};
 use super::Survey;
 
 pub(super) fn text(survey: &Survey, config: &Config) -> String {
-    let mut text = String::from("------< Global definitions >------\n");
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{:#?}", config.vrrp.globals);
-    text.push_str("------< VRRP Topology >------\n");
+    let mut text = String::from("------< VRRP Topology >------\n");
     for status in &survey.instances {
+        // Writing to a String cannot fail.
         let _ = instance(&mut text, status, config);
     }
     if !survey.groups.is_empty() {
