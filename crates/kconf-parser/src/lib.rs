@@ -42,6 +42,20 @@
 //! assert_eq!(server.checks[0].retry, 1);
 //! ```
 //!
+//! A longer one, `examples/vips.rs`, lists all virtual addresses of a file:
+//!
+//! ```
+//! # use std::path::Path;
+//! # use kconf_parser::{MemoryLoader, Options, analyze};
+//! # let text = "vrrp_instance V { \n interface eth0 \n virtual_router_id 1 \n virtual_ipaddress { \n 192.0.2.1/32 \n } \n }";
+//! # let path = Path::new("/etc/keepalived/keepalived.conf");
+//! # let analysis = analyze(path, &Options::default(), &MemoryLoader::default().with(path, text));
+//! let instances = &analysis.config.vrrp.instances;
+//! let addresses = instances.iter().flat_map(|instance| &instance.addresses);
+//! let listed: Vec<String> = addresses.map(|vip| vip.address.to_string()).collect();
+//! assert_eq!(listed, ["192.0.2.1/32"]);
+//! ```
+//!
 //! # Modules, in the order that text goes through them
 //!
 //! | module | from | to |
