@@ -660,6 +660,19 @@ fn a_backup_that_slept_listens_before_it_takes_over() {
 }
 
 #[test]
+fn a_backup_that_slept_at_the_end_of_its_wait_listens_first() {
+    // Every look before was in time.
+    let mut story = Story::new(&of([("vr", config("eth0", 150))]));
+    story.until(secs(3));
+    let end = Duration::from_nanos(3_414_062_500);
+    story.now = Time::ZERO + end + Duration::from_millis(501);
+    story.router.handle_timeout(story.now);
+    story.drain();
+    assert_eq!(story.state("vr"), State::Backup);
+    assert_eq!(story.told("Stalled"), ["3.9150625s vr Stalled"]);
+}
+
+#[test]
 fn a_backup_that_slept_takes_over_if_there_really_is_nobody() {
     let mut story = Story::new(&of([("vr", config("eth0", 150))]));
     story.now = secs(60);
