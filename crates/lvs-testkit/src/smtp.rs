@@ -38,7 +38,7 @@ pub enum Manners {
     Slow,
 }
 
-/// A certificate for [`Relay::start_with_tls`].
+/// A certificate for [`Relay::new_with_tls`].
 #[derive(Debug)]
 pub struct Certificate<'a> {
     /// File with the certificate.
