@@ -210,8 +210,12 @@ impl Expander<'_> {
             // A line is looked at again after other names in it were replaced.
             let same = |old: &Diagnostic| old.code == code && old.primary.place == place;
             if !self.diagnostics.iter().rev().take(16).any(same) {
-                self.diagnostics
-                    .push(Diagnostic::warning(code, place, message).help(help));
+                let diagnostic = match kept {
+                    // The braces are those of a block then, so keepalived fails.
+                    Kept::HasWords => Diagnostic::error(code, place, message),
+                    _ => Diagnostic::warning(code, place, message),
+                };
+                self.diagnostics.push(diagnostic.help(help));
             }
         }
         let Some(last) = made.last_mut().filter(|_| braced) else {
