@@ -32,7 +32,10 @@ use serde_json::{Map, Value};
 use crate::config::{Config, VirtualServerId};
 
 /// Members that identify a thing of a list, the best first.
-const IDENTITIES: &[&str] = &["id", "name", "address", "interface"];
+const IDENTITIES: &[&str] = &["id", "name", "address", "destination", "interface"];
+
+/// Members that identify a routing rule, which has no name.
+const SELECTORS: &[&str] = &["from", "to"];
 
 /// Kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -91,7 +94,7 @@ fn values(old: &Value, new: &Value, path: &mut Vec<String>, setting: &str, to: &
         return;
     }
     match (old, new) {
-        (Value::Object(old), Value::Object(new)) if !is_time(old) && !is_time(new) => {
+        (Value::Object(old), Value::Object(new)) if !is_value(old) && !is_value(new) => {
             let more = new.keys().filter(|name| !old.contains_key(*name));
             for name in old.keys().chain(more) {
                 let (old, new) = (old.get(name), new.get(name));
@@ -151,7 +154,10 @@ fn labelled<'a>(list: &'a [Value], name: &str) -> Vec<(String, &'a Value)> {
     let noun = match name {
         "services" => "service",
         "real_servers" => "server",
-        name => name.strip_suffix('s').unwrap_or(name),
+        name => match name.strip_suffix("es") {
+            Some(singular) if singular.ends_with("ss") => singular,
+            _ => name.strip_suffix('s').unwrap_or(name),
+        },
     };
     let mut seen: HashMap<String, usize> = HashMap::new();
     list.iter()
@@ -169,7 +175,8 @@ fn labelled<'a>(list: &'a [Value], name: &str) -> Vec<(String, &'a Value)> {
 
 /// What identifies a thing of a list.
 fn identity(value: &Value) -> String {
-    let member = IDENTITIES.iter().find_map(|name| value.get(name));
+    let set = |name: &&str| value.get(*name).filter(|member| !member.is_null());
+    let member = IDENTITIES.iter().find_map(set);
     match member {
         Some(id) => match serde_json::from_value::<VirtualServerId>(id.clone()) {
             Ok(id) => id.to_string(),
@@ -178,7 +185,11 @@ fn identity(value: &Value) -> String {
         None => match value.get("kind") {
             Some(Value::String(kind)) => kind.clone(),
             Some(Value::Object(kind)) => kind.keys().next().cloned().unwrap_or_default(),
-            _ => String::new(),
+            _ => {
+                let ends = SELECTORS.iter().filter(|name| set(name).is_some());
+                let words = ends.map(|name| format!("{name} {}", plain(value.get(*name))));
+                words.collect::<Vec<_>>().join(" ")
+            }
         },
     }
     .trim_end()
@@ -188,10 +199,19 @@ fn identity(value: &Value) -> String {
 /// Whether a list is one of things rather than of values.
 fn is_list(list: &[Value]) -> bool {
     let thing = |value: &Value| {
-        let named = IDENTITIES.iter().any(|name| value.get(name).is_some());
-        named || value.get("kind").is_some()
+        let names = IDENTITIES.iter().chain(SELECTORS);
+        names.chain(&["kind"]).any(|name| value.get(name).is_some())
     };
     list.iter().all(thing)
+}
+
+/// Whether an object is one value rather than several settings.
+fn is_value(object: &Map<String, Value>) -> bool {
+    is_time(object) || is_secret(object)
+}
+
+fn is_secret(object: &Map<String, Value>) -> bool {
+    object.contains_key("Password")
 }
 
 fn is_time(object: &Map<String, Value>) -> bool {
@@ -210,6 +230,8 @@ pub fn plain(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "none".to_owned(),
         Some(Value::String(text)) => text.clone(),
+        // Passwords are not for terminals.
+        Some(Value::Object(secret)) if is_secret(secret) => "Password(..)".to_owned(),
         Some(Value::Object(time)) if is_time(time) => {
             let part = |name| time.get(name).and_then(Value::as_u64).unwrap_or_default();
             let text = format!("{}.{:09}", part("secs"), part("nanos"));
@@ -290,6 +312,109 @@ virtual_server fwmark 7 {
         changes.sort();
         expected.sort();
         assert_eq!(changes, expected);
+    }
+
+    #[test]
+    fn what_a_reload_does_to_vrrp_is_told() {
+        const OLD: &str = "\
+vrrp_script s {
+    script /bin/true
+    weight 5
+}
+vrrp_instance A {
+    interface eth0
+    virtual_router_id 1
+    priority 100
+    unicast_peer {
+        10.0.0.8
+    }
+    track_script {
+        s
+    }
+    track_interface {
+        eth1
+    }
+    authentication {
+        auth_type PASS
+        auth_pass one
+    }
+    virtual_ipaddress {
+        10.1.0.1/24
+    }
+    virtual_routes {
+        10.5.0.0/16 via 10.1.0.2
+    }
+    virtual_rules {
+        from 10.6.0.0/16 lookup 7 preference 5
+    }
+}
+";
+        let cases: &[(&str, &str, &[&str])] = &[
+            (
+                "instance A",
+                "instance B",
+                &["- instance A", "+ instance B"],
+            ),
+            (
+                "priority 100",
+                "priority 90",
+                &["~ instance A: priority 100 -> 90"],
+            ),
+            (
+                "weight 5",
+                "weight -7",
+                &[
+                    "~ instance A, script s: weight.value 5 -> -7",
+                    "~ script s: weight.value 5 -> -7",
+                ],
+            ),
+            (
+                "10.0.0.8",
+                "10.0.0.7",
+                &["- instance A, peer 10.0.0.8", "+ instance A, peer 10.0.0.7"],
+            ),
+            (
+                "eth1",
+                "eth2",
+                &[
+                    "- instance A, interface eth1",
+                    "+ instance A, interface eth2",
+                ],
+            ),
+            (
+                "10.1.0.1/24",
+                "10.1.0.1/24\n10.1.0.3",
+                &["+ instance A, address 10.1.0.3/32"],
+            ),
+            (
+                "via 10.1.0.2",
+                "via 10.1.0.3",
+                &["~ instance A, route 10.5.0.0/16: via 10.1.0.2 -> 10.1.0.3"],
+            ),
+            (
+                "10.5.0.0/16",
+                "10.7.0.0/16",
+                &[
+                    "- instance A, route 10.5.0.0/16",
+                    "+ instance A, route 10.7.0.0/16",
+                ],
+            ),
+            (
+                "preference 5",
+                "preference 6",
+                &["~ instance A, rule from 10.6.0.0/16: preference 5 -> 6"],
+            ),
+            (
+                "pass one",
+                "pass two",
+                &["~ instance A: authentication Password(..) -> Password(..)"],
+            ),
+        ];
+        for (from, to, expected) in cases {
+            let changes = compare(&config(OLD), &config(&OLD.replacen(from, to, 1)));
+            let changes: Vec<String> = changes.iter().map(Change::to_string).collect();
+            assert_eq!(&changes, expected, "{from} -> {to}");
+        }
     }
 
     #[test]

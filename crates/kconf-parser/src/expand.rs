@@ -24,7 +24,7 @@ use crate::include::Checks;
 use crate::loader::FileLoader;
 use crate::mapped::Mapped;
 use crate::source::{FileId, Place, SourceMap};
-use crate::substitute::{comment_start, definition, next_use, repetition};
+use crate::substitute::{comment_start, definition, is_quoted, next_use, repetition};
 
 use self::files::unreadable;
 
@@ -237,7 +237,10 @@ impl Expander<'_> {
         let mut words = trimmed.split_ascii_whitespace();
         let word = words.next().unwrap_or_default();
         match word {
-            "include_check" => self.checks = self.checks.changed(words),
+            "include_check" => {
+                self.unknown_checks(line, words.clone());
+                self.checks = self.checks.changed(words);
+            }
             "random_seed" => {
                 if let Some(seed) = words.next().and_then(|word| word.parse().ok()) {
                     self.random = seed;
@@ -265,11 +268,14 @@ impl Expander<'_> {
 
     /// Repeats the rest of a line; false if the line is no repetition.
     fn repeat(&mut self, line: &Mapped, depth: usize) -> bool {
-        // Names may be used in the parentheses.
+        // Names may be used in the parentheses; those of a list are values as they stand, which
+        // are replaced where they are used.
         let head_end = line.text().find(')').unwrap_or_else(|| line.text().len());
         let head = line.part(0..head_end);
-        let head = self.substitute_known(&head);
-        let mut whole = head;
+        let mut whole = match line.text().trim_start().starts_with("~LST") {
+            true => head,
+            false => self.substitute_known(&head),
+        };
         whole.push_part(line, head_end..line.text().len());
         let repetition = match repetition(whole.text()) {
             None => return false,
@@ -341,16 +347,16 @@ impl Expander<'_> {
         let name = text.get(name).unwrap_or_default().to_owned();
         let mut last = text.get(value..).unwrap_or_default().trim_end().to_owned();
         let mut values = Vec::new();
+        self.open_quote(text.get(value..).unwrap_or_default(), place);
         if let Some(lines) = lines {
             while let Some(head) = last.strip_suffix('\\') {
                 values.push(head.trim_end().into());
-                let Some(range) = lines.next() else {
+                let Some((range, next)) = lines.continued() else {
                     last = String::new();
                     break;
                 };
-                let next = lines.text[range].trim(); // `next` gives ranges of this text
-                let end = comment_start(next).unwrap_or(next.len());
-                last = next[..end].trim_end().to_owned(); // a byte position in `next`
+                self.open_quote(&next, self::place(lines.file, &range));
+                last = next;
             }
         }
         values.push(last.into());
@@ -369,6 +375,16 @@ impl Expander<'_> {
                 place,
             },
         );
+    }
+
+    /// Reports a quote that a line of a definition does not close.
+    fn open_quote(&mut self, text: &str, place: Place) {
+        if is_quoted(text, text.len()) {
+            let message = "this quote is not closed on its line";
+            let help = "the value goes on, but keepalived fails";
+            let diagnostic = Diagnostic::error(Code::UnterminatedQuote, place, message);
+            self.diagnostics.push(diagnostic.help(help));
+        }
     }
 
     /// A line that would grow for ever is left out.
@@ -404,6 +420,19 @@ impl Lines {
         let start = self.at;
         self.at += memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |at| at + 1);
         Some(start..self.at)
+    }
+
+    /// The next line of a definition, without comment; lines that are only a comment do not count.
+    fn continued(&mut self) -> Option<(Range<usize>, String)> {
+        loop {
+            let range = self.next()?;
+            let line = self.text[range.clone()].trim(); // `next` gives ranges of this text
+            let end = comment_start(line).unwrap_or(line.len());
+            if end > 0 || line.is_empty() {
+                let line = line[..end].trim_end().to_owned(); // a byte position in `line`
+                return Some((range, line));
+            }
+        }
     }
 }
 

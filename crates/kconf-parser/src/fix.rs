@@ -211,10 +211,13 @@ impl Fixer<'_> {
     }
 }
 
-/// Whether fewer problems are left, and not more errors.
+/// Whether fewer problems or fewer errors are left, and not more of either: a value put right may
+/// be one to warn of.
 fn is_better(before: &Analysis, after: &Analysis) -> bool {
     let errors = |analysis: &Analysis| analysis.count(Severity::Error);
-    errors(after) <= errors(before) && after.diagnostics.len() < before.diagnostics.len()
+    let counts = |analysis: &Analysis| (errors(analysis), analysis.diagnostics.len());
+    let (after, before) = (counts(after), counts(before));
+    after != before && after.0 <= before.0 && after.1 <= before.1
 }
 
 fn is_structural(code: Code) -> bool {
@@ -298,6 +301,19 @@ virtual_server 10.0.0.3 80 {
     }
 }
 ";
+
+    /// `rr` with persistence is warned of, which is one problem for another, but no error.
+    #[test]
+    fn a_right_value_that_is_warned_of_is_better_than_an_error() {
+        let text = GOOD.replacen("lb_algo wrr", "persistence_timeout 50\n    lb_algo rrr", 1);
+        let result = fixed(&text);
+        assert!(
+            !result.analysis.has_errors(),
+            "{:?}",
+            result.analysis.diagnostics
+        );
+        assert_eq!(result.analysis.diagnostics.len(), 1);
+    }
 
     #[test]
     fn mistakes_become_the_text_that_was_meant() {

@@ -68,6 +68,11 @@ impl Checks {
         })
     }
 
+    /// Whether a word, without its sign, names a check of `include_check`.
+    pub(crate) fn is_known(word: &str) -> bool {
+        ["readable", "match", "wildcard_match", "brace_match"].contains(&word)
+    }
+
     /// What `include_check` with these words makes of the present checks; bare means all.
     #[must_use]
     pub(crate) fn changed<'a>(self, words: impl Iterator<Item = &'a str>) -> Self {

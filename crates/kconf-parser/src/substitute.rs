@@ -210,7 +210,9 @@ fn sequence(inner: &str, hex: bool) -> Result<(Vec<String>, Rounds), &'static st
     let distance = i128::from(end) - i128::from(start);
     let count = match i128::from(step) {
         0 => return Err("the step must not be 0"),
-        step if distance != 0 && (distance < 0) != (step < 0) => 0,
+        step if distance != 0 && (distance < 0) != (step < 0) => {
+            return Err("the step leads away from the end");
+        }
         step => distance / step + 1,
     };
     let count = u64::try_from(count).unwrap_or(u64::MAX);
@@ -264,6 +266,9 @@ fn list(inner: &str) -> Result<(Vec<String>, Rounds), &'static str> {
         if values.len() > names.len() {
             return Err("there are more values than names");
         }
+        if values.iter().any(|value| value.contains([' ', '\t'])) {
+            return Err("a value must not hold a blank");
+        }
         values.resize(names.len(), String::new());
     }
     Ok((names, Rounds::Lists(parts)))
@@ -315,7 +320,6 @@ mod tests {
         assert_eq!(values("~SEQ(i,-2) x"), ["-1", "-2"]);
         assert_eq!(values("~SEQ(i, 5, 3) x"), ["5", "4", "3"]);
         assert_eq!(values("~SEQ(i,1,4,10) x"), ["1", "5", "9"]);
-        assert_eq!(values("~SEQ(i,1,-1,10) x"), Vec::<String>::new());
         assert_eq!(values("~SEQx(i,0xe,17) x"), ["e", "f", "10", "11"]);
         assert_eq!(values("~LST(i,a,b) x"), ["a", "b"]);
         assert_eq!(values("~LST({i,j},{a,b},{c}) x"), ["a", "b", "c", ""]);
@@ -327,6 +331,8 @@ mod tests {
         assert_eq!(wrong("~SEQ i"), "`(` must follow");
         assert_eq!(wrong("~SEQ(i,1"), "`)` is missing");
         assert_eq!(wrong("~SEQ(i,1,0,2)"), "the step must not be 0");
+        assert_eq!(wrong("~SEQ(i,1,-1,10)"), "the step leads away from the end");
+        assert_eq!(wrong("~LST(i,a b,c)"), "a value must not hold a blank");
         assert_eq!(
             wrong("~SEQ(i,x)"),
             "start, step and end must be whole numbers"

@@ -14,7 +14,8 @@ pub(crate) fn nearest<'a>(
     }
     let typed = normal(word);
     let limit = match typed.chars().count() {
-        0..=1 => return None,
+        0 => return None,
+        1 => 0,
         2..=4 => 1,
         length => length / 3,
     };
@@ -108,5 +109,7 @@ mod tests {
         assert_eq!(keyword("frobnicate", BlockKind::RealServer), None);
         assert_eq!(keyword("", BlockKind::RealServer), None);
         assert_eq!(keyword("x", BlockKind::RealServer), None);
+        assert_eq!(nearest("x", ["y"].into_iter()), None);
+        assert_eq!(nearest("X", ["y", "x"].into_iter()), Some("x"));
     }
 }

@@ -206,3 +206,63 @@ fn a_seed_makes_random_numbers_the_same_again() {
     assert_eq!(value(text), value(text));
     assert_ne!(value(text), value(&text.replace('5', "6")));
 }
+
+/// Where a name is not replaced, as keepalived does not, and what the values of a list are.
+#[test]
+fn a_name_is_replaced_only_where_keepalived_replaces_it() {
+    let id = |lines: &str| {
+        let analysis = check(&format!("{lines}\n"));
+        let codes = problems(&analysis);
+        (analysis.config.globals.router_id, codes)
+    };
+    let is = |lines: &str, id_is: &str| {
+        assert_eq!(id(lines), (Some(id_is.to_owned()), vec![]), "{lines}");
+    };
+    is("$V=x\nglobal_defs {\nrouter_id ${V}\n}", "x");
+    is("$M=global_defs { \\\n# c\nrouter_id b \\\n}\n$M", "b");
+    is("$L=a\n~LST(v,$L) global_defs { router_id $v }", "a");
+
+    let kept = |lines: &str, id_is: &str| {
+        let (found, codes) = id(lines);
+        assert_eq!(found.as_deref(), Some(id_is), "{lines}");
+        assert_eq!(
+            codes.first().map(|(_, code)| *code),
+            Some(Code::UndefinedName),
+            "{lines}"
+        );
+    };
+    kept("$V=x\nglobal_defs {\nrouter_id ${V y}\n}", "V");
+    kept("global_defs {\nrouter_id ${_RANDOM 9 8}\n}", "_RANDOM");
+    kept(
+        "$M=a \\\nsmtp_helo_name b\nglobal_defs {\nrouter_id $M x\n}",
+        "$M",
+    );
+
+    // All names of a list were split before; the comma belongs to the one value.
+    let analysis = check("$L=a,b\nglobal_defs {\n~LST(v,$L) router_id $v\n}\n");
+    assert_eq!(analysis.config.globals.router_id.as_deref(), Some("a,b"));
+}
+
+#[test]
+fn what_a_definition_or_a_check_of_includes_gets_wrong_is_told_in_its_line() {
+    let cases = [
+        ("\n$V=\"a b\n", 2, Code::UnterminatedQuote),
+        ("$V=a \\\n\"b\n", 2, Code::UnterminatedQuote),
+        (
+            "global_defs {\ninclude_check +match bogus\n}\n",
+            2,
+            Code::BadValue,
+        ),
+        ("~SEQ(v,3,1,1) use_pid_dir\n", 1, Code::BadRepetition),
+        ("~LST(v,a b,c) use_pid_dir\n", 1, Code::BadRepetition),
+    ];
+    for (text, line, code) in cases {
+        assert_eq!(problems(&check(text)), [(line, code)], "{text}");
+    }
+    let loader = MemoryLoader::default()
+        .with(PATH, "include \"a.conf\"\n")
+        .with("/etc/keepalived/a.conf", "global_defs {\nrouter_id a\n}\n");
+    let analysis = analyze(Path::new(PATH), &Options::default(), &loader);
+    assert_eq!(problems(&analysis), [(1, Code::IncludeNoMatch)]);
+    assert_eq!(analysis.config.globals.router_id.as_deref(), Some("a"));
+}

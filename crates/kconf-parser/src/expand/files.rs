@@ -22,6 +22,13 @@ impl Expander<'_> {
                 .and_then(|rest| rest.find(pattern))
                 .unwrap_or(0);
         let place = line.place(start..start + pattern.len());
+        if pattern.starts_with('"') {
+            let message = "keepalived takes the quotes for a part of the file's name";
+            let help = "write the name without quotes; it is read as if it had none";
+            let code = Code::IncludeNoMatch;
+            self.diagnostics
+                .push(Diagnostic::warning(code, place, message).help(help));
+        }
         let pattern = pattern.trim_matches('"');
         if pattern.is_empty() {
             let message = format!("`{word}` needs the name of a file");
@@ -54,6 +61,23 @@ impl Expander<'_> {
             for path in &alternative.paths {
                 self.include_file(path, checks, place);
             }
+        }
+    }
+
+    /// Reports words of an `include_check` line that are no checks.
+    pub(super) fn unknown_checks<'w>(
+        &mut self,
+        line: &Mapped,
+        words: impl Iterator<Item = &'w str>,
+    ) {
+        let text = line.text();
+        for word in words.filter(|word| !Checks::is_known(word.trim_start_matches(['+', '-']))) {
+            let start = text.find(word).unwrap_or_default();
+            let place = line.place(start..start + word.len());
+            let message = format!("`{word}` is no check of `include_check`");
+            let help = "there are `readable`, `match`, `wildcard_match` and `brace_match`";
+            let diagnostic = Diagnostic::error(Code::BadValue, place, message);
+            self.diagnostics.push(diagnostic.help(help));
         }
     }
 

@@ -11,6 +11,40 @@ use crate::substitute::{is_quoted, next_use};
 
 use super::{Expander, MAX_STEPS, replace};
 
+/// Names that need no definition.
+const BUILT_IN: [&str; 6] = ["_PWD", "_INSTANCE", "_ENV", "_HASH", "_BANG", "_RANDOM"];
+
+/// Why the use of a name is not replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// Nothing defines the name.
+    Undefined,
+    /// Words stand behind the name in its braces, and it takes none, or not these.
+    HasWords,
+    /// The value has several lines, and something follows on the line.
+    HasLines,
+}
+
+impl Kept {
+    /// Message and help.
+    fn told(self, used: &str) -> (String, &'static str) {
+        match self {
+            Self::Undefined => (
+                format!("nothing defines `{used}`, so it stays as it is"),
+                "a definition is a line `$NAME=VALUE` above its use",
+            ),
+            Self::HasWords => (
+                format!("`{used}` stays as it is: what stands behind the name does not fit it"),
+                "the forms are `${NAME}`, `${_ENV NAME}` and `${_RANDOM MIN MAX}`",
+            ),
+            Self::HasLines => (
+                format!("`{used}` has several lines and stays as it is: something follows it"),
+                "such a name must be the last word of its line",
+            ),
+        }
+    }
+}
+
 impl Expander<'_> {
     /// `$NAME = VALUE`, which is no definition: reports it and takes the line out.
     pub(super) fn blank_before_equals(&mut self, line: &Mapped) -> bool {
@@ -46,11 +80,20 @@ impl Expander<'_> {
             let args = text.get(found.args.clone()).unwrap_or_default();
             let place = line.place(found.range.clone());
             let quoted = is_quoted(text, found.range.start);
-            let value = self.value(name, args, quoted);
-            let Some((lines, defined)) = value else {
-                changed |= self.undefined(line, &found.range, &mut made, &mut copied);
-                used = next;
-                continue;
+            let behind = text.get(found.range.end..).unwrap_or_default();
+            let (lines, defined) = match self.value(name, args, quoted) {
+                Ok((lines, _)) if lines.len() > 1 && !behind.trim().is_empty() => {
+                    let kept = Kept::HasLines;
+                    changed |= self.keep(line, &found.range, kept, &mut made, &mut copied);
+                    used = next;
+                    continue;
+                }
+                Ok(value) => value,
+                Err(kept) => {
+                    changed |= self.keep(line, &found.range, kept, &mut made, &mut copied);
+                    used = next;
+                    continue;
+                }
             };
             self.steps += 1;
             if self.steps > MAX_STEPS {
@@ -95,7 +138,11 @@ impl Expander<'_> {
         name: &str,
         args: &str,
         quoted: bool,
-    ) -> Option<(Vec<Arc<str>>, Option<Place>)> {
+    ) -> Result<(Vec<Arc<str>>, Option<Place>), Kept> {
+        let known = BUILT_IN.contains(&name) || self.definitions.contains_key(name);
+        if known && !args.is_empty() && !["_ENV", "_RANDOM"].contains(&name) {
+            return Err(Kept::HasWords);
+        }
         let literal = |sign: &str| {
             if quoted {
                 sign.to_owned()
@@ -113,16 +160,18 @@ impl Expander<'_> {
                 }
             }
             "_INSTANCE" => self.options.config_id.clone(),
-            "_ENV" => self.options.environment.get(args.trim())?.clone(),
+            "_ENV" => (self.options.environment.get(args.trim()))
+                .ok_or(Kept::Undefined)?
+                .clone(),
             "_HASH" => literal("#"),
             "_BANG" => literal("!"),
-            "_RANDOM" => self.random_number(args)?.to_string(),
+            "_RANDOM" => self.random_number(args).ok_or(Kept::HasWords)?.to_string(),
             _ => {
-                let known = self.definitions.get(name)?;
-                return Some((known.lines.clone(), Some(known.place)));
+                let known = self.definitions.get(name).ok_or(Kept::Undefined)?;
+                return Ok((known.lines.clone(), Some(known.place)));
             }
         };
-        Some((vec![made.into()], None))
+        Ok((vec![made.into()], None))
     }
 
     /// A number between the bounds, both included, 0 and 32767 by default.
@@ -139,12 +188,13 @@ impl Expander<'_> {
         Some(low + (mixed ^ (mixed >> 31)) % width)
     }
 
-    /// A name that nothing defines stays as text. In braces it loses them, lest they be taken
+    /// A name that is not replaced stays as text. In braces it loses them, lest they be taken
     /// for a block; true then.
-    fn undefined(
+    fn keep(
         &mut self,
         line: &Mapped,
         range: &Range<usize>,
+        kept: Kept,
         made: &mut [Mapped],
         copied: &mut usize,
     ) -> bool {
@@ -155,21 +205,28 @@ impl Expander<'_> {
         let word_start = before.is_empty() || before.ends_with([' ', '\t', '"', '\'']);
         if braced || word_start {
             let place = line.place(range.clone());
-            let message = format!("nothing defines `{used}`, so it stays as it is");
-            let help = "a definition is a line `$NAME=VALUE` above its use";
+            let (message, help) = kept.told(used);
             let code = Code::UndefinedName;
             // A line is looked at again after other names in it were replaced.
             let same = |old: &Diagnostic| old.code == code && old.primary.place == place;
             if !self.diagnostics.iter().rev().take(16).any(same) {
-                self.diagnostics
-                    .push(Diagnostic::warning(code, place, message).help(help));
+                let diagnostic = match kept {
+                    // The braces are those of a block then, so keepalived fails.
+                    Kept::HasWords => Diagnostic::error(code, place, message),
+                    _ => Diagnostic::warning(code, place, message),
+                };
+                self.diagnostics.push(diagnostic.help(help));
             }
         }
         let Some(last) = made.last_mut().filter(|_| braced) else {
             return false;
         };
         last.push_part(line, *copied..range.start);
-        let bare = used.replace(['{', '}'], "");
+        let bare = match kept {
+            // With its sign it would be replaced in the next round.
+            Kept::HasWords => used.replace(['$', '{', '}'], ""),
+            Kept::Undefined | Kept::HasLines => used.replace(['{', '}'], ""),
+        };
         last.push(&bare, line.place(range.clone()), None);
         *copied = range.end;
         true
