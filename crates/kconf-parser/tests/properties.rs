@@ -1,5 +1,8 @@
 //! What holds for every text.
 
+#[path = "properties/expansion.rs"]
+mod expansion;
+
 use std::path::Path;
 
 use kconf_parser::{Analysis, Code, MemoryLoader, Options, analyze, fuzzing};
