@@ -24,7 +24,7 @@ fn number(variable: &str, default: u64) -> u64 {
 fn random_sequences_end_the_same() {
     let Some(lab) = lab::enter() else { return };
     let first = number("LVSADM_SEED", 1);
-    let count = number("LVSADM_SEQUENCES", 90);
+    let count = number("LVSADM_SEQUENCES", 40);
     let mut twins = Twins::new(&lab);
     let mut wrong = Vec::new();
     for seed in first..first + count {
@@ -62,7 +62,7 @@ fn random_sequences_end_the_same() {
 fn listings_of_traffic_are_the_same() {
     let Some(lab) = lab::enter() else { return };
     let first = number("LVSADM_SEED", 1);
-    let count = number("LVSADM_SEQUENCES", 90) / 30;
+    let count = number("LVSADM_SEQUENCES", 40) / 20;
     let mut wrong = Vec::new();
     let mut lines = 0;
     let mut twins = Twins::new(&lab);
