@@ -38,7 +38,7 @@ pub struct Options {
 pub struct Analysis {
     /// The files, and the way from spans to lines.
     pub sources: SourceMap,
-    /// The configuration as written; the only form of VRRP blocks so far.
+    /// The configuration as written.
     pub ast: ast::Block,
     /// The configuration as meant. To be used only when [`Self::has_errors`] is false, unless
     /// the caller wants to go on without what is wrong, as keepalived does at start.

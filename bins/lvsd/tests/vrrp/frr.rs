@@ -175,17 +175,6 @@ fn daemon(host: &Namespace, folder: &Path, name: &str) -> Process {
     })
 }
 
-/// Waits until our instance has sent, or accepted, this many advertisements more.
-#[track_caller]
-fn after_more(ours: &Router, count: u64) {
-    let said = |router: &Router| {
-        let counters = router.instance("VI").map(|it| it.counters);
-        counters.map_or(0, |it| it.sent + it.received)
-    };
-    let before = said(ours);
-    ours.wait("more advertisements", |it| said(it) >= before + count);
-}
-
 /// We preempt, are gone, and come back.
 fn we_are_master(speech: &Speech) -> Option<()> {
     let lan = Lan::<2>::new()?;
@@ -196,7 +185,7 @@ fn we_are_master(speech: &Speech) -> Option<()> {
     theirs.wait_for("Backup");
     assert!(lan.has(1, speech.address));
     // It accepts all that we say, or it would be master again.
-    after_more(&ours, 5);
+    ours.wait_for_more(5);
     assert_eq!(theirs.times_master(), 1);
     ours.stop();
     theirs.wait_for("Master");
@@ -204,7 +193,7 @@ fn we_are_master(speech: &Speech) -> Option<()> {
     // Its priority is the lower one, but it does not have to yield.
     let ours = Router::start(lan.host(1), &speech.ours(150, "nopreempt"));
     ours.wait_for(Backup);
-    after_more(&ours, 5);
+    ours.wait_for_more(5);
     assert_eq!(ours.wait_for(Backup).counters.became_master, 0);
     Some(())
 }
@@ -216,7 +205,7 @@ fn we_are_backup(speech: &Speech) -> Option<()> {
     theirs.wait_for("Master");
     let ours = Router::start(lan.host(1), &speech.ours(100, ""));
     ours.wait_for(Backup);
-    after_more(&ours, 5);
+    ours.wait_for_more(5);
     assert_eq!(ours.wait_for(Backup).counters.became_master, 0);
     theirs.end(Signal::SIGTERM);
     let reason = ours.wait_for(Master).reason;
@@ -239,7 +228,7 @@ fn frr_leaves_us_alone(speech: &Speech) -> Option<()> {
     let meek = speech.theirs(150, " no vrrp 51 preempt\n");
     let theirs = Frr::start(lan.host(2), speech, &meek)?;
     theirs.wait_for("Backup");
-    after_more(&ours, 5);
+    ours.wait_for_more(5);
     assert_eq!(theirs.times_master(), 0);
     let master = ours.wait_for(Master);
     assert_eq!(master.counters.became_master, 1);

@@ -30,17 +30,6 @@ fn theirs_is_master(lan: &Lan<2>, extra: &str) -> Option<(Router, Keepalived)> {
     Some((ours, theirs))
 }
 
-/// Waits until our instance has sent, or accepted, this many advertisements more.
-#[track_caller]
-fn after_more(ours: &Router, count: u64) {
-    let said = |router: &Router| {
-        let counters = router.instance("VI").map(|it| it.counters);
-        counters.map_or(0, |it| it.sent + it.received)
-    };
-    let before = said(ours);
-    ours.wait("more advertisements", |it| said(it) >= before + count);
-}
-
 fn with_both_masters(test: impl Fn(Lan<2>, bool) -> Option<()> + Sync) {
     let tell = |ours_first| {
         let test = &test;
@@ -140,7 +129,7 @@ fn every_third_packet_is_lost() {
         };
         lan.deafen(1, "numgen inc mod 3 == 0");
         lan.deafen(2, "numgen inc mod 3 == 0");
-        after_more(&ours, 20);
+        ours.wait_for_more(20);
         let times = u64::from(ours_first);
         let instance = ours.instance("VI").unwrap();
         assert_eq!(instance.counters.became_master, times);
@@ -163,7 +152,7 @@ fn nobody_preempts_who_is_told_not_to() {
             ours.wait_for(Master);
             let theirs = Keepalived::start(lan.host(2), &instance(150, &meek))?;
             theirs.wait_for("BACKUP");
-            after_more(&ours, 10);
+            ours.wait_for_more(10);
             theirs.wait_for("BACKUP");
             assert_eq!(ours.wait_for(Master).counters.became_master, 1);
             ours.stop();
@@ -173,7 +162,7 @@ fn nobody_preempts_who_is_told_not_to() {
             theirs.wait_for("MASTER");
             let ours = Router::start(lan.host(1), &instance(150, &meek));
             ours.wait_for(Backup);
-            after_more(&ours, 10);
+            ours.wait_for_more(10);
             assert_eq!(ours.wait_for(Backup).counters.became_master, 0);
             theirs.stop();
             ours.wait_for(Master);

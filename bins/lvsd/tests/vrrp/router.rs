@@ -137,6 +137,17 @@ impl Router {
         found.take().expect("waited for it")
     }
 
+    /// Waits until the instance `VI` has sent, or accepted, this many advertisements more.
+    #[track_caller]
+    pub(crate) fn wait_for_more(&self, count: u64) {
+        let said = |router: &Self| {
+            let counters = router.instance("VI").map(|it| it.counters);
+            counters.map_or(0, |it| it.sent + it.received)
+        };
+        let before = said(self);
+        self.wait("more advertisements", |it| said(it) >= before + count);
+    }
+
     #[track_caller]
     pub(crate) fn wait_for_line(&self, text: &str) {
         self.wait(&format!("the line {text:?}"), |it| it.log().contains(text));
