@@ -24,6 +24,8 @@ pub(crate) struct Options {
     rounds: rules::Rounds,
     #[command(flatten)]
     extent: failover::Extent,
+    #[command(flatten)]
+    crowd: failover::crowd::Crowd,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,6 +40,8 @@ enum Name {
     Config,
     /// Takeover after a master is lost, against keepalived
     Failover,
+    /// Hundreds of virtual routers on one pair, against keepalived
+    Crowd,
 }
 
 /// Runs the benches; whether all ran and every comparison met its bound.
@@ -62,6 +66,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     }
     if wanted(Name::Failover) {
         met &= failover::run(&options.extent)?;
+    }
+    if wanted(Name::Crowd) {
+        met &= failover::crowd::run(&options.crowd)?;
     }
     Ok(met)
 }

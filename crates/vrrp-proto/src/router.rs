@@ -282,6 +282,16 @@ impl Router {
 
     // === Getters ===
 
+    /// The instance whose deadline comes first; `None` if none has one.
+    ///
+    /// A driver may want to be more exact for a Backup, whose deadline is the end of a silence and
+    /// rarely comes, than for a Master, which has one for every advertisement.
+    #[must_use]
+    pub fn next_due(&self) -> Option<&Instance> {
+        let (_, place) = self.deadlines.first()?;
+        self.instances.get(*place)
+    }
+
     /// The instances, in the order of the configuration.
     pub fn instances(&self) -> &[Instance] {
         &self.instances

@@ -9,6 +9,7 @@
 //! both.
 
 mod capture;
+pub(super) mod crowd;
 mod pair;
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Two hosts that run the same program, and what happens to the first.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -74,8 +74,8 @@ impl Program {
         self.name
     }
 
-    fn command(&self, folder: &TempDir, host: u8) -> Command {
-        let file = |ending: &str| folder.path().join(format!("{host}.{ending}"));
+    pub(super) fn command(&self, folder: &Path, host: u8) -> Command {
+        let file = |ending: &str| folder.join(format!("{host}.{ending}"));
         let mut command = Command::new(&self.path);
         command
             .args(["-n", "-l", "-G", "-P", "-f"])
@@ -109,7 +109,7 @@ impl Pair {
                 1 => &segment.first,
                 _ => &segment.second,
             };
-            Ok(namespace.run(|| Process::start(&mut program.command(&folder, host))))
+            Ok(namespace.run(|| Process::start(&mut program.command(folder.path(), host))))
         };
         let master = start(1, MASTER_PRIORITY)?;
         let backup = start(2, BACKUP_PRIORITY)?;
@@ -173,7 +173,8 @@ fn configuration(rhythm: Rhythm, priority: u8) -> String {
     )
 }
 
-fn children(parent: Pid) -> Result<Vec<Pid>> {
+/// The processes that a process has started.
+pub(super) fn children(parent: Pid) -> Result<Vec<Pid>> {
     let path = format!("/proc/{parent}/task/{parent}/children");
     let text = std::fs::read_to_string(&path).context(path)?;
     let pids: Vec<_> = text
