@@ -263,6 +263,7 @@ impl Run {
                 facility: self.log_facility,
                 file: self.log_file.clone(),
                 detail: self.log_detail,
+                ..LogOptions::default()
             },
             namespace: self.namespace.clone(),
             dump_config: self.dump_conf,

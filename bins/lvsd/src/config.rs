@@ -7,11 +7,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use kconf_parser::compare::plain;
-use kconf_parser::{DiskLoader, analyze, render, tree};
+use kconf_parser::{DiskLoader, Secrets, analyze, render, secret, tree};
 use serde_json::Value;
 
 use crate::colour;
-use crate::files::{Reading, print, say};
+use crate::files::{Reading, print, say, secrets};
 
 /// Flags of `lvsd config`.
 #[derive(Debug, Args)]
@@ -19,6 +19,8 @@ use crate::files::{Reading, print, say};
 Without an option, prints the configuration as one keepalived.conf: includes read in, definitions
 and repetitions expanded, lines of other nodes left out. With --resolved, --json or --toml, prints
 what it means, with every default filled in. What is wrong goes to standard error.
+Passwords and keys are covered, so that the output can be shown to others; to run it as a
+configuration, print it with --show-secrets.
 
 Examples:
   lvsd config keepalived.conf
@@ -41,6 +43,9 @@ pub(crate) struct Config {
     /// Print the same as TOML.
     #[arg(long, group = "form")]
     toml: bool,
+    /// Print passwords and keys, which are covered otherwise.
+    #[arg(long)]
+    show_secrets: bool,
     #[command(flatten)]
     reading: Reading,
 }
@@ -49,12 +54,19 @@ pub(crate) struct Config {
 pub(crate) fn run(config: &Config) -> ExitCode {
     let analysis = analyze(&config.file, &config.reading.options(), &DiskLoader);
     say(&render::human(&analysis, colour::is_wanted(&io::stderr())));
-    // Plain data: this cannot fail.
-    let value = || serde_json::to_value(&analysis.config).unwrap_or_default();
+    let secrets = secrets(config.show_secrets);
+    let value = || {
+        // Plain data: this cannot fail.
+        let mut value = serde_json::to_value(&analysis.config).unwrap_or_default();
+        if secrets == Secrets::Covered {
+            secret::cover(&mut value);
+        }
+        value
+    };
     if config.json {
         print(&format!("{:#}\n", value()));
     } else if config.toml {
-        match toml::to_string(&analysis.config) {
+        match toml::to_string(&without_nulls(value())) {
             Ok(text) => print(&text),
             Err(error) => {
                 say(&format!(
@@ -68,11 +80,29 @@ pub(crate) fn run(config: &Config) -> ExitCode {
         outline(&value(), 0, &mut text);
         print(&text);
     } else {
-        print(&tree::print(&analysis.tree(), analysis.sources.text()));
+        print(&tree::print(
+            &analysis.tree(),
+            analysis.sources.text(),
+            secrets,
+        ));
     }
     match analysis.has_errors() {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
+    }
+}
+
+/// TOML has no word for nothing.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members = members.into_iter().filter(|(_, value)| !value.is_null());
+            members
+                .map(|(name, value)| (name, without_nulls(value)))
+                .collect()
+        }
+        Value::Array(list) => list.into_iter().map(without_nulls).collect(),
+        value => value,
     }
 }
 

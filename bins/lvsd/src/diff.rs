@@ -9,7 +9,7 @@ use kconf_parser::compare::{Change, compare};
 use kconf_parser::{Config, DiskLoader, Options, analyze, render};
 
 use crate::colour;
-use crate::files::{Reading, print, say};
+use crate::files::{Reading, print, say, secrets};
 
 /// Flags of `lvsd diff`.
 #[derive(Debug, Args)]
@@ -36,6 +36,9 @@ pub(crate) struct Diff {
     /// Print JSON: a list with `kind`, `path`, `setting`, `old` and `new`.
     #[arg(long)]
     json: bool,
+    /// Show passwords and keys, which are covered otherwise.
+    #[arg(long)]
+    show_secrets: bool,
     #[command(flatten)]
     reading: Reading,
 }
@@ -47,7 +50,7 @@ pub(crate) fn run(diff: &Diff) -> ExitCode {
     let (Some(old), Some(new)) = (old, new) else {
         return ExitCode::from(2);
     };
-    let changes = compare(&old, &new);
+    let changes = compare(&old, &new, secrets(diff.show_secrets));
     match diff.json {
         // Plain data: this cannot fail.
         true => print(&format!(

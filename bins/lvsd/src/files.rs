@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use director::config::host_config_id;
-use kconf_parser::Options;
+use kconf_parser::{Options, Secrets};
 use similar::TextDiff;
 
 /// How configurations are read.
@@ -37,6 +37,14 @@ pub(crate) fn options(config_id: Option<&str>, check_includes: bool) -> Options 
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
         ..Options::default()
+    }
+}
+
+/// What `--show-secrets` says.
+pub(crate) const fn secrets(are_shown: bool) -> Secrets {
+    match are_shown {
+        true => Secrets::Shown,
+        false => Secrets::Covered,
     }
 }
 

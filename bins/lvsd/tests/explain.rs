@@ -146,6 +146,46 @@ fn a_configuration_is_printed_expanded_and_as_meant() {
 }
 
 #[test]
+fn passwords_are_covered_unless_they_are_asked_for() {
+    let folder = folder();
+    let text = |password: &str| {
+        format!(
+            "vrrp_instance A {{\n    interface eth0\n    virtual_router_id 1\n    \
+             authentication {{\n        auth_type PASS\n        auth_pass {password}\n    }}\n    \
+             virtual_ipaddress {{\n        10.1.0.1\n    }}\n}}\n"
+        )
+    };
+    for (name, password) in [("one.conf", "s3cret"), ("two.conf", "hidden")] {
+        fs::write(folder.path().join(name), text(password)).expect("a file");
+    }
+    let bytes = format!("{:?}", b"s3cret").replace(['[', ']'], "");
+    let forms: [(&[&str], &str); 6] = [
+        (&["config", "one.conf"], "auth_pass s3cret\n"),
+        (&["config", "--resolved", "one.conf"], "Password(s3cret)"),
+        (&["config", "--json", "one.conf"], &bytes),
+        (&["config", "--toml", "one.conf"], &bytes),
+        (
+            &["diff", "one.conf", "two.conf"],
+            "Password(s3cret) -> Password(hidden)",
+        ),
+        (&["diff", "--json", "one.conf", "two.conf"], &bytes),
+    ];
+    for (words, secret) in forms {
+        let flat = |text: String| match secret == bytes {
+            true => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            false => text,
+        };
+        let covered = flat(said(folder.path(), words).1);
+        assert!(covered.contains("********"), "{covered}");
+        assert!(!covered.contains(secret), "{covered}");
+        let shown = said(folder.path(), &[words, &["--show-secrets"]].concat()).1;
+        let shown = flat(shown);
+        assert!(shown.contains(secret), "{shown}");
+        assert!(!shown.contains("********"), "{shown}");
+    }
+}
+
+#[test]
 fn a_difference_is_what_a_reload_would_do() {
     let folder = folder();
     let (code, text) = said(folder.path(), &["diff", "old.conf", "new.conf"]);

@@ -132,6 +132,7 @@ async fn serve(
         .inspect_err(|error| warn!("{}", with_sources(error)))
         .ok();
     let globals = &start.config.globals;
+    child::call_itself(globals.process_names.checker.as_deref());
     let wishes = Wishes {
         process: "checker",
         no_swap: globals.checker_no_swap,
@@ -225,7 +226,7 @@ impl Checker {
     async fn serve(&mut self, queue: &mut mpsc::UnboundedReceiver<Event>) -> Exit {
         self.wish();
         self.set();
-        self.addresses.follow(&self.start.config, &self.events);
+        self.follow_addresses();
         let _ = self.say(&FromChecker::Configured).await;
         let mut next = None;
         loop {
@@ -279,7 +280,7 @@ impl Checker {
                 self.table.recheck(now);
                 self.start.config = *config;
                 self.set();
-                self.addresses.follow(&self.start.config, &self.events);
+                self.follow_addresses();
                 self.tell_all_states();
                 // The parent counts the reload as complete when the checks go by the new text.
                 let _ = self.flush_states(now).await;
@@ -321,11 +322,22 @@ impl Checker {
             }
             Event::Table(Reply::Applied(failures)) => self.table.handle_applied(now, &failures),
             Event::Table(Reply::Lost(reason)) => self.table.handle_lost(now, reason),
-            Event::Addresses(local) => self.engine.handle_addresses(now, local),
+            Event::Addresses(local) => {
+                self.engine.handle_addresses(now, local);
+                // One that has come may be one that is to be listened on.
+                if self.start.dataplane == DataplaneKind::Userspace {
+                    self.table.recheck(now);
+                }
+            }
             Event::Deadline => self.engine.handle_timeout(now),
             // Handled before.
             Event::Parent(ToChecker::Start(_) | ToChecker::Stop) | Event::ParentGone => {}
         }
+    }
+
+    fn follow_addresses(&mut self) {
+        let (config, dataplane) = (&self.start.config, self.start.dataplane);
+        self.addresses.follow(config, dataplane, &self.events);
     }
 
     /// Does what follows from the machines' states. Fails when the parent is gone.
@@ -487,7 +499,7 @@ impl Checker {
         info!("Printing checker data for process({pid}) on signal");
         let services = report::services(&self.engine, &self.table);
         let text = report::data::text(&services);
-        let written = datafile::write_data("keepalived_check", &self.start.config, &text);
+        let written = datafile::write_data(Role::Checker, &self.start.config, &text);
         if let Err(error) = written {
             error!("Unable to write the file - {error}");
         }

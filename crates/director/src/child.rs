@@ -7,6 +7,7 @@
 //! reports its end, and the kernel sends a signal (`PR_SET_PDEATHSIG`) should the child be too busy
 //! to look.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -79,6 +80,15 @@ pub fn adopt(role: Role, parent: i32) -> io::Result<UnixStream> {
     nix::unistd::dup2_stdin(null)?;
     socket.set_nonblocking(true)?;
     UnixStream::from_std(socket)
+}
+
+/// Gives the process another name, as ps(1) shows it. To be called on its first thread.
+pub fn call_itself(name: Option<&str>) {
+    let name = name.and_then(|name| CString::new(name).ok());
+    if let Some(name) = name {
+        // The kernel cuts what is too long; nothing else can be wrong.
+        let _ = prctl::set_name(&name);
+    }
 }
 
 /// Whether this process has outlived `parent`.

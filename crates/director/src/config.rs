@@ -122,8 +122,11 @@ pub fn host_config_id() -> String {
 /// Settings that only a restart can change, by their keywords; a reload that changes one is refused.
 #[must_use]
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let (old, new) = (&old.globals, &new.globals);
     let mut changed = Vec::new();
+    if old.vrrp.globals.disable_local_igmp != new.vrrp.globals.disable_local_igmp {
+        changed.push("disable_local_igmp");
+    }
+    let (old, new) = (&old.globals, &new.globals);
     if old.net_namespace != new.net_namespace {
         changed.push("net_namespace");
     }

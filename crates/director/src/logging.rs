@@ -11,7 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use jiff::Zoned;
@@ -53,6 +53,9 @@ pub struct LogOptions {
     pub file: Option<PathBuf>,
     /// 0: the usual; 1: more (`--log-detail`); 2: everything.
     pub detail: u8,
+    /// The name of the director, with which those of its processes end in the system log, as in
+    /// `Keepalived_vrrp_blue`. Empty: none. The configuration says it: see [`Logging::tell_apart`].
+    pub director: String,
 }
 
 impl Default for LogOptions {
@@ -63,6 +66,7 @@ impl Default for LogOptions {
             facility: Facility::Daemon,
             file: None,
             detail: 0,
+            director: String::new(),
         }
     }
 }
@@ -115,6 +119,26 @@ pub struct UnknownFacility;
 #[must_use = "dropped at once, it waits for nothing that is logged later"]
 pub struct Logging {
     console: Option<Console>,
+    ident: Arc<OnceLock<String>>,
+}
+
+impl Logging {
+    /// Has the name of the parent in the system log end with that of its director from now on. Only
+    /// the first call counts.
+    pub fn tell_apart(&self, director: &str) {
+        if !director.is_empty() {
+            let ident = ident_of(Role::Parent, director);
+            tracing::info!("Changing syslog ident to {ident}");
+            let _ = self.ident.set(ident);
+        }
+    }
+}
+
+fn ident_of(role: Role, director: &str) -> String {
+    match director {
+        "" => role.ident().to_owned(),
+        _ => format!("{}_{director}", role.ident()),
+    }
 }
 
 impl Drop for Logging {
@@ -139,12 +163,16 @@ pub fn start(options: &LogOptions, role: Role) -> Logging {
         let open = OpenOptions::new().append(true).create(true).open(&path);
         open.map_err(|error| failed = Some((path, error))).ok()
     });
+    let ident = Arc::new(OnceLock::new());
+    if role != Role::Parent {
+        let _ = ident.set(ident_of(role, &options.director));
+    }
     let layer = KeepalivedLayer {
         console: console.clone(),
         syslog: options.syslog.then(Syslog::open).flatten(),
         file: file.map(Mutex::new),
         facility: options.facility,
-        ident: role.ident(),
+        ident: Arc::clone(&ident),
     };
     let level = match options.detail {
         0 => Level::INFO,
@@ -170,7 +198,7 @@ pub fn start(options: &LogOptions, role: Role) -> Logging {
     if let Some((path, error)) = failed {
         tracing::error!("Unable to open log file {} - {error}", path.display());
     }
-    Logging { console }
+    Logging { console, ident }
 }
 
 /// `/tmp/keepalived.log` becomes `/tmp/keepalived_healthcheckers.log` for the checker.
@@ -189,7 +217,8 @@ struct KeepalivedLayer {
     syslog: Option<Syslog>,
     file: Option<Mutex<File>>,
     facility: Facility,
-    ident: &'static str,
+    /// That of a parent until something else is said.
+    ident: Arc<OnceLock<String>>,
 }
 
 impl<S: Subscriber> Layer<S> for KeepalivedLayer {
@@ -213,7 +242,9 @@ impl<S: Subscriber> Layer<S> for KeepalivedLayer {
             let priority = self.facility.code() * 8 + severity(*event.metadata().level());
             let pid = std::process::id();
             let time = now.strftime("%b %e %H:%M:%S");
-            syslog.send(&format!("<{priority}>{time} {}[{pid}]: {text}", self.ident));
+            let ident = self.ident.get();
+            let ident = ident.map_or(Role::Parent.ident(), String::as_str);
+            syslog.send(&format!("<{priority}>{time} {ident}[{pid}]: {text}"));
         }
     }
 }
@@ -327,7 +358,7 @@ mod tests {
             syslog: None,
             file: Some(Mutex::new(File::create(&path).unwrap())),
             facility: Facility::Daemon,
-            ident: "test",
+            ident: Arc::default(),
         };
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, || {

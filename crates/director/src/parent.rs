@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant, SystemTime};
 
-use kconf_parser::Config;
 use kconf_parser::config::VirtualServerId;
+use kconf_parser::{Config, secret};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 use vrrp_proto::Name;
@@ -24,6 +24,7 @@ use vrrp_proto::Name;
 use self::children::Child;
 use self::reload::Reloading;
 use self::stop::Stopping;
+use crate::child;
 use crate::config::{ConfigSource, Loaded, host_config_id};
 use crate::control::{Request, Response};
 use crate::daemon::{self, Daemon};
@@ -31,13 +32,13 @@ use crate::datafile;
 use crate::dataplane;
 use crate::engine::ServiceState;
 use crate::exit::Exit;
-use crate::logging;
+use crate::logging::{self, Logging};
 use crate::mail::Post;
 use crate::message::{FromChecker, FromProxy, FromVrrp, ToChecker, ToProxy, ToVrrp, Told};
 use crate::namespace;
 use crate::notify;
 use crate::options::{Parts, RunOptions};
-use crate::pidfile::{PidFile, PidFileError};
+use crate::pidfile::{PidFile, PidFileError, PidPaths};
 use crate::pipes::{Pipes, Topic};
 use crate::record::RecordFile;
 use crate::role::Role;
@@ -71,7 +72,7 @@ pub fn run(options: RunOptions) -> u8 {
             }
         }
     }
-    let _logging = logging::start(&options.log, Role::Parent);
+    let logging = logging::start(&options.log, Role::Parent);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -83,7 +84,7 @@ pub fn run(options: RunOptions) -> u8 {
         }
     };
     let exit = runtime.block_on(async {
-        match Parent::start(options).await {
+        match Parent::start(options, &logging).await {
             Ok(mut parent) => {
                 if let Some(started) = started {
                     started.tell();
@@ -131,6 +132,7 @@ pub(crate) struct Parent {
     options: RunOptions,
     source: ConfigSource,
     run_dir: RunDir,
+    pid_paths: PidPaths,
     config: Config,
     started: (Instant, SystemTime),
     dataplane: DataplaneStatus,
@@ -163,7 +165,7 @@ pub(crate) struct Parent {
 }
 
 impl Parent {
-    async fn start(options: RunOptions) -> Result<Self, Exit> {
+    async fn start(mut options: RunOptions, logging: &Logging) -> Result<Self, Exit> {
         info!("Starting Keepalived {VERSION}");
         log_system();
         // First of all: a signal that comes during the start is heeded after it.
@@ -171,11 +173,6 @@ impl Parent {
         listen_to_signals(&events).map_err(|error| {
             error!("Unable to set signal handlers - {error}");
             Exit::Software
-        })?;
-        let run_dir = RunDir::find(options.run_dir.as_deref());
-        run_dir.create().map_err(|error| {
-            error!("{}", with_sources(&error));
-            Exit::Permission
         })?;
         let source = ConfigSource {
             path: options.config_file.clone(),
@@ -185,7 +182,18 @@ impl Parent {
         let loaded = load(&source)?;
         let config = loaded.config;
         let wished = &config.globals.net_namespace;
-        if let Some(name) = options.namespace.as_ref().or(wished.as_ref()) {
+        let namespace = options.namespace.as_ref().or(wished.as_ref());
+        let name = [namespace, config.globals.instance.as_ref()];
+        let name: Vec<&str> = name.into_iter().flatten().map(String::as_str).collect();
+        options.log.director = name.join("_");
+        logging.tell_apart(&options.log.director);
+        child::call_itself(config.globals.process_names.parent.as_deref());
+        let run_dir = RunDir::find(options.run_dir.as_deref()).of_director(&options.log.director);
+        run_dir.create().map_err(|error| {
+            error!("{}", with_sources(&error));
+            Exit::Permission
+        })?;
+        if let Some(name) = namespace {
             // Before there is any socket or thread.
             namespace::enter(name).map_err(|error| {
                 error!("{}", with_sources(&error));
@@ -193,15 +201,18 @@ impl Parent {
             })?;
             info!("Running in network namespace {name}");
         }
+        let pid_paths = PidPaths::find(&options, &run_dir, &config.globals);
+        pid_paths.create_folder().map_err(|error| {
+            error!("Unable to make the folder of pid files - {error}");
+            Exit::Permission
+        })?;
         let umask = options.umask.or(config.globals.umask).unwrap_or(0o177);
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask));
 
-        let pid_file = options.pid_file.clone();
-        let pid_file = pid_file.unwrap_or_else(|| run_dir.pid_file());
         // Two directors in one run folder would take each other's sockets, whatever their pid files.
         let mut pid_files = Vec::new();
-        for path in [run_dir.lock_file(), pid_file] {
-            pid_files.push(PidFile::create(&path).map_err(|error| {
+        for path in [&run_dir.lock_file(), &pid_paths.parent] {
+            pid_files.push(PidFile::create(path).map_err(|error| {
                 error!("{}", with_sources(&error));
                 match error {
                     PidFileError::AlreadyRunning => Exit::Ok,
@@ -248,6 +259,7 @@ impl Parent {
             options,
             source,
             run_dir,
+            pid_paths,
             config,
             started: (Instant::now(), SystemTime::now()),
             dataplane,
@@ -416,7 +428,7 @@ impl Parent {
         if which == Dump::Data {
             let pid = std::process::id();
             info!("Printing parent data for process({pid}) on signal");
-            if let Err(error) = datafile::write_data("keepalived_parent", &self.config, "") {
+            if let Err(error) = datafile::write_data(Role::Parent, &self.config, "") {
                 error!("Unable to write the file - {error}");
             }
             self.checker.send(ToChecker::Dump);
@@ -595,16 +607,16 @@ fn log_system() {
 
 /// Logs the configuration as it is meant, a line of JSON for each virtual server.
 fn dump(config: &Config) {
-    let mut globals = config.globals.clone();
-    let relay = globals.smtp_server.as_mut();
-    if let Some(login) = relay.and_then(|relay| relay.login.as_mut()) {
-        login.password = "********".to_owned();
-    }
-    let lines = std::iter::once(serde_json::to_string(&globals))
-        .chain(config.services.iter().map(serde_json::to_string));
+    let covered = |value: serde_json::Result<serde_json::Value>| {
+        let mut value = value.ok()?;
+        secret::cover(&mut value);
+        Some(value)
+    };
+    let values = std::iter::once(serde_json::to_value(&config.globals))
+        .chain(config.services.iter().map(serde_json::to_value));
     info!("------< Global definitions, then virtual servers >------");
-    for line in lines.flatten() {
-        info!("{line}");
+    for value in values.filter_map(covered) {
+        info!("{value}");
     }
 }
 

@@ -7,13 +7,20 @@
 //! removed when the value is dropped, while it is still locked; who opened it before that holds a
 //! file that nobody else can find, and tries again.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use kconf_parser::config::Globals;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
+
+use crate::options::RunOptions;
+use crate::rundir::RunDir;
+
+/// Where keepalived has its pid files with `use_pid_dir`.
+const KEEPALIVED_FOLDER: &str = "/run/keepalived";
 
 /// A locked pid file.
 #[derive(Debug)]
@@ -38,6 +45,68 @@ pub enum PidFileError {
         /// The reason.
         source: io::Error,
     },
+}
+
+/// Where the processes of a director have their pid files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PidPaths {
+    /// The parent's.
+    pub parent: PathBuf,
+    /// The checker's.
+    pub checkers: PathBuf,
+    /// That of the VRRP process.
+    pub vrrp: PathBuf,
+    /// The folder that is ours to make; `None` for those that are there.
+    folder: Option<PathBuf>,
+}
+
+impl PidPaths {
+    /// Those of the command line; else, with `use_pid_dir`, keepalived's in its folder; else in the
+    /// run folder.
+    ///
+    /// Source: keepalived.conf(5) `use_pid_dir`, `instance`, `net_namespace`.
+    #[must_use]
+    pub fn find(options: &RunOptions, run_dir: &RunDir, globals: &Globals) -> Self {
+        Self::choose(options, run_dir, globals, Path::new(KEEPALIVED_FOLDER))
+    }
+
+    fn choose(options: &RunOptions, run_dir: &RunDir, globals: &Globals, folder: &Path) -> Self {
+        let namespace = options.namespace.as_ref();
+        let folder = match namespace.or(globals.net_namespace.as_ref()) {
+            Some(namespace) => folder.join(namespace),
+            None => folder.to_path_buf(),
+        };
+        let path = |chosen: &Option<PathBuf>, name: &str, usual: PathBuf| match chosen {
+            Some(path) => path.clone(),
+            None if globals.use_pid_dir => folder.join(match &globals.instance {
+                Some(instance) => format!("{name}_{instance}.pid"),
+                None => format!("{name}.pid"),
+            }),
+            None => usual,
+        };
+        Self {
+            parent: path(&options.pid_file, "keepalived", run_dir.pid_file()),
+            checkers: path(
+                &options.checkers_pid_file,
+                "checkers",
+                run_dir.checkers_pid_file(),
+            ),
+            vrrp: path(&options.vrrp_pid_file, "vrrp", run_dir.vrrp_pid_file()),
+            folder: globals.use_pid_dir.then_some(folder),
+        }
+    }
+
+    /// Makes the folder of `use_pid_dir`, if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn create_folder(&self) -> io::Result<()> {
+        match &self.folder {
+            Some(folder) => DirBuilder::new().recursive(true).mode(0o755).create(folder),
+            None => Ok(()),
+        }
+    }
 }
 
 impl PidFile {
@@ -123,6 +192,30 @@ impl Drop for PidFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keepalived_folder_is_used_where_that_is_asked_for() {
+        let run_dir = RunDir::find(Some(Path::new("/run/x")));
+        let folder = Path::new("/run/keepalived");
+        let mut options = RunOptions::default();
+        let mut globals = Globals::default();
+        let paths = |options: &RunOptions, globals: &Globals| {
+            let paths = PidPaths::choose(options, &run_dir, globals, folder);
+            [paths.parent, paths.checkers, paths.vrrp].map(|path| path.display().to_string())
+        };
+        let usual = ["/run/x/lvsd.pid", "/run/x/checkers.pid", "/run/x/vrrp.pid"];
+        assert_eq!(paths(&options, &globals), usual);
+        globals.use_pid_dir = true;
+        let ours = ["keepalived", "checkers", "vrrp"];
+        let expected = ours.map(|name| format!("/run/keepalived/{name}.pid"));
+        assert_eq!(paths(&options, &globals), expected);
+        globals.instance = Some("blue".into());
+        options.namespace = Some("red".into());
+        let expected = ours.map(|name| format!("/run/keepalived/red/{name}_blue.pid"));
+        assert_eq!(paths(&options, &globals), expected);
+        options.pid_file = Some("/a".into());
+        assert_eq!(paths(&options, &globals)[0], "/a");
+    }
 
     #[test]
     fn the_second_daemon_is_refused_until_the_first_is_gone() {

@@ -1,9 +1,11 @@
 //! The folder of a running director: where its sockets and pid files are.
 //!
 //! # Design
-//! `--run-dir`, else `/run/lvsd` for root, else `$XDG_RUNTIME_DIR/lvsd`, else `/tmp/lvsd-UID`. What
-//! lies below decides nothing by itself, so that `lvsd status` and `lvsadm` find it by the same rule.
-//! A folder that was not chosen could have been made by somebody else first, in `/tmp` above all: it
+//! `--run-dir`, else `/run/lvsd` for root, else `$XDG_RUNTIME_DIR/lvsd`, else `/tmp/lvsd-UID`; in the
+//! latter three a folder of its own for each network namespace and `instance`, so that directors which
+//! are told apart by these can run side by side, as they can with keepalived. What lies below decides
+//! nothing by itself, so that `lvsd status` and `lvsadm` find it by the same rule. A folder that was
+//! not chosen could have been made by somebody else first, in `/tmp` above all: it
 //! must belong to us and be closed to others, or it is refused.
 
 use std::ffi::OsString;
@@ -20,6 +22,8 @@ use crate::status::DataplaneKind;
 pub struct RunDir {
     path: PathBuf,
     chosen: bool,
+    /// Whether the last part of the path is that of a director with a name.
+    named: bool,
 }
 
 /// Why a run folder cannot be used.
@@ -77,7 +81,19 @@ impl RunDir {
         Self {
             path,
             chosen: is_chosen,
+            named: false,
         }
+    }
+
+    /// The folder in it for a director with this name; one that was chosen is for one director
+    /// anyway.
+    #[must_use]
+    pub fn of_director(mut self, name: &str) -> Self {
+        if !self.chosen && !name.is_empty() && !name.contains('/') && !name.starts_with('.') {
+            self.path.push(name);
+            self.named = true;
+        }
+        self
     }
 
     /// Makes the folder if it is missing, closed to everybody else.
@@ -87,19 +103,26 @@ impl RunDir {
     /// When it cannot be made; and, unless it was chosen, when it belongs to somebody else or others
     /// may write into it.
     pub fn create(&self) -> Result<(), RunDirError> {
+        if let (true, Some(outer)) = (self.named, self.path.parent()) {
+            self.create_folder(outer)?;
+        }
+        self.create_folder(&self.path)
+    }
+
+    fn create_folder(&self, path: &Path) -> Result<(), RunDirError> {
         let io = |source| RunDirError::Io {
-            path: self.path.clone(),
+            path: path.to_path_buf(),
             source,
         };
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&self.path)
+            .create(path)
             .map_err(io)?;
-        let metadata = fs::symlink_metadata(&self.path).map_err(io)?;
+        let metadata = fs::symlink_metadata(path).map_err(io)?;
         if !metadata.is_dir() {
             return Err(RunDirError::NotAFolder {
-                path: self.path.clone(),
+                path: path.to_path_buf(),
             });
         }
         let mode = metadata.permissions().mode() & 0o7777;
@@ -108,7 +131,7 @@ impl RunDir {
         }
         if metadata.uid() != nix::unistd::geteuid().as_raw() || mode & 0o022 != 0 {
             return Err(RunDirError::NotOurs {
-                path: self.path.clone(),
+                path: path.to_path_buf(),
                 owner: metadata.uid(),
                 mode,
             });
@@ -195,6 +218,19 @@ mod tests {
     }
 
     #[test]
+    fn directors_with_names_have_folders_of_their_own() {
+        let of = |chosen: Option<&str>, name| {
+            let run_dir = RunDir::choose(chosen.map(Path::new), 0, None).of_director(name);
+            run_dir.path().display().to_string()
+        };
+        assert_eq!(of(None, "red_blue"), "/run/lvsd/red_blue");
+        assert_eq!(of(Some("/x"), "red_blue"), "/x");
+        for no_name in ["", "..", "../x", "a/b"] {
+            assert_eq!(of(None, no_name), "/run/lvsd", "{no_name}");
+        }
+    }
+
+    #[test]
     fn a_folder_that_others_may_write_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let xdg = folder.path().join("a").into_os_string();
@@ -204,6 +240,11 @@ mod tests {
         fs::set_permissions(run_dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
         assert!(matches!(
             run_dir.create(),
+            Err(RunDirError::NotOurs { mode: 0o777, .. })
+        ));
+        // Nor is one in it.
+        assert!(matches!(
+            run_dir.of_director("blue").create(),
             Err(RunDirError::NotOurs { mode: 0o777, .. })
         ));
     }

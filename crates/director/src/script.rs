@@ -9,8 +9,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
-use crate::daemon;
 use crate::privileges::Runnable;
+use crate::{daemon, scheduling};
 
 /// Time between the polite and the other signal.
 const GRACE: Duration = Duration::from_secs(2);
@@ -47,6 +47,7 @@ impl RunningScript {
         if let Some((uid, gid)) = runnable.identity {
             command.uid(uid).gid(gid);
         }
+        scheduling::make_ordinary(&mut command);
         let child = Command::from(command).spawn()?;
         // The child leads a group of its own, which has its number.
         let group = child.id().and_then(|pid| i32::try_from(pid).ok());

@@ -127,6 +127,7 @@ fn serve(
         }
     };
     let uptime = clock::now().since_epoch();
+    child::call_itself(start.config.globals.process_names.vrrp.as_deref());
     let globals = start.config.vrrp.globals.clone();
     let reports = Reports::new(orders.clone());
     let aide = Aide {

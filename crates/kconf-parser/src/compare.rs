@@ -3,7 +3,7 @@
 //! ```
 //! use std::path::Path;
 //! use kconf_parser::compare::compare;
-//! use kconf_parser::{MemoryLoader, Options, analyze};
+//! use kconf_parser::{MemoryLoader, Options, Secrets, analyze};
 //!
 //! let config = |scheduler: &str| {
 //!     let text = format!("virtual_server 10.0.0.1 80 {{\n protocol TCP\n lb_algo {scheduler}\n \
@@ -11,7 +11,7 @@
 //!     let loader = MemoryLoader::default().with("/k.conf", text);
 //!     analyze(Path::new("/k.conf"), &Options::default(), &loader).config
 //! };
-//! let changes = compare(&config("rr"), &config("wlc"));
+//! let changes = compare(&config("rr"), &config("wlc"), Secrets::Covered);
 //! assert_eq!(changes.len(), 1);
 //! assert_eq!(changes[0].to_string(), "~ service [10.0.0.1]:tcp:80: scheduler rr -> wlc");
 //! ```
@@ -30,6 +30,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::config::{Config, VirtualServerId};
+use crate::secret::{Secrets, cover_setting};
 
 /// Members that identify a thing of a list, the best first.
 const IDENTITIES: &[&str] = &["id", "name", "address", "destination", "interface"];
@@ -80,13 +81,26 @@ impl fmt::Display for Change {
     }
 }
 
-/// All differences, in the order of the configuration.
-pub fn compare(old: &Config, new: &Config) -> Vec<Change> {
+/// All differences, in the order of the configuration. Those of secrets are there, too; whether
+/// their values are is said by `secrets`.
+pub fn compare(old: &Config, new: &Config, secrets: Secrets) -> Vec<Change> {
     // Configurations are plain data: this cannot fail.
     let value = |config| serde_json::to_value(config).unwrap_or_default();
     let mut changes = Vec::new();
     values(&value(old), &value(new), &mut Vec::new(), "", &mut changes);
+    if secrets == Secrets::Covered {
+        changes.iter_mut().for_each(Change::cover);
+    }
     changes
+}
+
+impl Change {
+    fn cover(&mut self) {
+        let setting = self.setting.as_deref().unwrap_or_default();
+        for value in [&mut self.old, &mut self.new].into_iter().flatten() {
+            cover_setting(setting, value);
+        }
+    }
 }
 
 fn values(old: &Value, new: &Value, path: &mut Vec<String>, setting: &str, to: &mut Vec<Change>) {
@@ -207,11 +221,25 @@ fn is_list(list: &[Value]) -> bool {
 
 /// Whether an object is one value rather than several settings.
 fn is_value(object: &Map<String, Value>) -> bool {
-    is_time(object) || is_secret(object)
+    is_time(object) || authentication(object).is_some()
 }
 
-fn is_secret(object: &Map<String, Value>) -> bool {
-    object.contains_key("Password")
+/// The kind and the secret of an `authentication`.
+fn authentication(object: &Map<String, Value>) -> Option<(&str, String)> {
+    let (kind, secret) = ["Password", "Header"]
+        .into_iter()
+        .find_map(|kind| Some((kind, object.get(kind)?)))?;
+    let secret = match secret {
+        Value::Array(bytes) => {
+            let bytes = bytes
+                .iter()
+                .filter_map(|byte| u8::try_from(byte.as_u64()?).ok());
+            let bytes: Vec<u8> = bytes.take_while(|byte| *byte != 0).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+        covered => plain(Some(covered)),
+    };
+    Some((kind, secret))
 }
 
 fn is_time(object: &Map<String, Value>) -> bool {
@@ -230,13 +258,15 @@ pub fn plain(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "none".to_owned(),
         Some(Value::String(text)) => text.clone(),
-        // Passwords are not for terminals.
-        Some(Value::Object(secret)) if is_secret(secret) => "Password(..)".to_owned(),
         Some(Value::Object(time)) if is_time(time) => {
             let part = |name| time.get(name).and_then(Value::as_u64).unwrap_or_default();
             let text = format!("{}.{:09}", part("secs"), part("nanos"));
             format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
         }
+        Some(Value::Object(object)) => match authentication(object) {
+            Some((kind, secret)) => format!("{kind}({secret})"),
+            None => Value::Object(object.clone()).to_string(),
+        },
         Some(other) => other.to_string(),
     }
 }
@@ -277,7 +307,7 @@ virtual_server fwmark 7 {
     }
 
     fn changes(new: &str) -> Vec<String> {
-        let changes = compare(&config(OLD), &config(new));
+        let changes = compare(&config(OLD), &config(new), Secrets::Covered);
         changes.iter().map(Change::to_string).collect()
     }
 
@@ -407,14 +437,86 @@ vrrp_instance A {
             (
                 "pass one",
                 "pass two",
-                &["~ instance A: authentication Password(..) -> Password(..)"],
+                &["~ instance A: authentication Password(********) -> Password(********)"],
             ),
         ];
         for (from, to, expected) in cases {
-            let changes = compare(&config(OLD), &config(&OLD.replacen(from, to, 1)));
+            let new = config(&OLD.replacen(from, to, 1));
+            let changes = compare(&config(OLD), &new, Secrets::Covered);
             let changes: Vec<String> = changes.iter().map(Change::to_string).collect();
             assert_eq!(&changes, expected, "{from} -> {to}");
         }
+    }
+
+    const SECRETS: &str = "\
+global_defs {
+    smtp_server mail.example.org
+    smtp_tls starttls
+    smtp_login web SECRET
+}
+SSL {
+    password SECRET
+    key /etc/ssl/key.pem
+}
+vrrp_instance A {
+    interface eth0
+    virtual_router_id 1
+    authentication {
+        auth_type AH
+        auth_pass SECRET
+    }
+    virtual_ipaddress {
+        10.1.0.1/24
+    }
+}
+vrrp_instance B {
+    interface eth0
+    virtual_router_id 2
+    version 3
+    auth_hmac {
+        key 1 SECRETsecretsecretsecretsecretsecretsecret
+        key 2 file:/etc/keys/two
+        active_key 1
+    }
+    virtual_ipaddress {
+        10.1.0.2/24
+    }
+}
+";
+
+    #[test]
+    fn secrets_are_covered_in_every_form_unless_they_are_asked_for() {
+        let text = SECRETS.replace("SECRET", "one23");
+        let other = SECRETS.replace("SECRET", "two45");
+        let loader = MemoryLoader::default().with("/k.conf", text.as_str());
+        let analysis = analyze(Path::new("/k.conf"), &Options::default(), &loader);
+        let mut value = serde_json::to_value(&analysis.config).unwrap();
+        cover_setting("", &mut value);
+        let all = |secrets| {
+            let changes = compare(&config(&text), &config(&other), secrets);
+            let lines = changes.iter().map(|change| format!("{change}\n"));
+            let gone = compare(&config(&text), &Config::default(), secrets);
+            let tree = crate::tree::print(&analysis.tree(), analysis.sources.text(), secrets);
+            (
+                changes.len(),
+                lines.collect::<String>() + &serde_json::to_string(&(&changes, &gone)).unwrap(),
+                tree,
+            )
+        };
+        let (count, changes, tree) = all(Secrets::Covered);
+        let bytes = serde_json::to_string(b"one23").unwrap();
+        for text in [&value.to_string(), &changes, &tree] {
+            assert!(!text.contains("one23") && !text.contains("two45"), "{text}");
+            assert!(!text.contains(bytes.trim_matches(['[', ']'])), "{text}");
+        }
+        assert_eq!(count, 4, "{changes}");
+        assert!(tree.contains("smtp_login web ********\n"), "{tree}");
+        // Paths are none.
+        assert!(tree.contains("key 2 file:/etc/keys/two\n") && tree.contains("key /etc/ssl/key"));
+        assert_eq!(value["tls"]["key"], "/etc/ssl/key.pem");
+        let (_, changes, tree) = all(Secrets::Shown);
+        assert!(changes.contains("authentication Header(one23) -> Header(two45)"));
+        assert_eq!(tree, text);
     }
 
     #[test]

@@ -30,8 +30,8 @@ pub use check::{
     Regex, SmtpCheck, StatusRange, UdpCheck, Url,
 };
 pub use globals::{
-    FlushOnStop, Globals, LvsTimeouts, NotifyFifo, Script, ScriptUser, SmtpLogin, SmtpServer,
-    SmtpTls, SyncDaemon, TlsContext,
+    FlushOnStop, Globals, LvsTimeouts, NotifyFifo, ProcessNames, Script, ScriptUser, SmtpLogin,
+    SmtpServer, SmtpTls, SyncDaemon, TlsContext,
 };
 pub use service::{
     Endpoint, Family, ForwardMethod, Granularity, Persistence, Protocol, RealServer, Scheduler,

@@ -8,6 +8,7 @@ use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::document::Document;
 use crate::keyword::KeywordTable;
 use crate::loader::MemoryLoader;
+use crate::secret::Secrets;
 use crate::tree::{self, Statement};
 use crate::{Analysis, Options, analyze, render};
 
@@ -16,7 +17,7 @@ pub fn structure(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let tokens = tree::tokenize(&text);
     let (first, _) = tree::build(&text, &tokens, &KeywordTable);
-    let printed = tree::print(&first, &text);
+    let printed = tree::print(&first, &text, Secrets::Shown);
     let (second, problems) = tree::build(&printed, &tree::tokenize(&printed), &KeywordTable);
     if stray(&first) {
         return; // a `{` without a keyword would take the statement before it

@@ -69,6 +69,7 @@
 //! | [`diagnostic`] (`report`), [`render`] | what is wrong | snippets, lines, JSON |
 //! | [`mod@format`] | one file as written | the same in one style |
 //! | [`compare`] | two configurations as meant | what is added, removed, changed |
+//! | [`secret`] | what is printed | the same without passwords |
 //! | [`explain`] | keywords and codes | what they mean |
 //! | [`fix`] | suggestions | files with the suggestions followed |
 //! | [`document`] | one file as written | statements to edit, and the same text again |
@@ -104,6 +105,7 @@ mod reader;
 pub mod render;
 mod report;
 mod resolve;
+pub mod secret;
 pub mod source;
 mod substitute;
 mod suggest;
@@ -116,3 +118,4 @@ pub use diagnostic::{Code, Diagnostic, Severity};
 pub use document::Document;
 pub use lint::Rules;
 pub use loader::{DiskLoader, FileLoader, MemoryLoader};
+pub use secret::Secrets;

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kconf_parser::{Analysis, DiskLoader, Options, analyze, render, tree};
+use kconf_parser::{Analysis, DiskLoader, Options, Secrets, analyze, render, tree};
 
 /// Relative, so that the snapshots are the same on every machine; tests run in the folder of the
 /// crate.
@@ -42,7 +42,7 @@ fn snapshot(folder: &str) {
             "{}{}\n\n===== tree\n{}\n===== resolved\n{:#?}\n",
             render::human(&analysis, false),
             render::summary(std::slice::from_ref(&analysis)),
-            tree::print(&analysis.tree(), analysis.sources.text()),
+            tree::print(&analysis.tree(), analysis.sources.text(), Secrets::Shown),
             analysis.config,
         );
         insta::with_settings!({

@@ -42,6 +42,9 @@ pub enum Knob {
     AcceptRouterAdvertisements,
     /// 1: duplicate address detection.
     AcceptDad,
+    /// 1: tell switches of the groups of 224.0.0.0/24 that are joined, too. One for all interfaces,
+    /// since Linux 4.3.
+    IgmpLinkLocalReports,
 }
 
 impl Knob {
@@ -69,6 +72,7 @@ impl Knob {
             Self::DisableIpv6 => "disable_ipv6",
             Self::AcceptRouterAdvertisements => "accept_ra",
             Self::AcceptDad => "accept_dad",
+            Self::IgmpLinkLocalReports => "igmp_link_local_mcast_reports",
         }
     }
 }
@@ -82,6 +86,8 @@ pub enum Place {
     Default,
     /// One interface.
     Link(LinkName),
+    /// None: what counts for the whole network namespace.
+    Namespace,
 }
 
 impl fmt::Display for Place {
@@ -90,6 +96,7 @@ impl fmt::Display for Place {
             Self::All => f.write_str("all"),
             Self::Default => f.write_str("default"),
             Self::Link(name) => name.fmt(f),
+            Self::Namespace => Ok(()),
         }
     }
 }
@@ -120,6 +127,14 @@ impl Sysctl {
         }
     }
 
+    /// `knob` of the network namespace.
+    pub fn of_namespace(knob: Knob) -> Self {
+        Self {
+            place: Place::Namespace,
+            knob,
+        }
+    }
+
     /// Its value now.
     ///
     /// # Errors
@@ -146,24 +161,30 @@ impl Sysctl {
     }
 
     fn path(&self) -> PathBuf {
-        let folder = match self.knob.family() {
-            Family::Inet => "/proc/sys/net/ipv4/conf",
-            Family::Inet6 => "/proc/sys/net/ipv6/conf",
-        };
-        // A LinkName holds no slash, so this stays below the folder.
-        [folder, &self.place.to_string(), self.knob.name()]
-            .iter()
-            .collect()
+        let mut path = PathBuf::from("/proc/sys/net");
+        path.push(folder(self.knob.family()));
+        if self.place != Place::Namespace {
+            // A LinkName holds no slash, so this stays below the folder.
+            path.extend(["conf", &self.place.to_string()]);
+        }
+        path.join(self.knob.name())
     }
 }
 
 impl fmt::Display for Sysctl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let family = match self.knob.family() {
-            Family::Inet => "ipv4",
-            Family::Inet6 => "ipv6",
-        };
-        write!(f, "net.{family}.conf.{}.{}", self.place, self.knob.name())
+        let family = folder(self.knob.family());
+        match &self.place {
+            Place::Namespace => write!(f, "net.{family}.{}", self.knob.name()),
+            place => write!(f, "net.{family}.conf.{place}.{}", self.knob.name()),
+        }
+    }
+}
+
+const fn folder(family: Family) -> &'static str {
+    match family {
+        Family::Inet => "ipv4",
+        Family::Inet6 => "ipv6",
     }
 }
 

@@ -74,3 +74,23 @@ fn each_thread_sees_its_own_namespace() {
     assert_eq!(two.run(|| announce.read().unwrap()), 0);
     assert_eq!(one.run(|| announce.read().unwrap()), 2);
 }
+
+#[test]
+fn some_count_for_a_whole_namespace() {
+    let Some(host) = Namespace::new() else {
+        return;
+    };
+    host.run(|| {
+        let reports = Sysctl::of_namespace(Knob::IgmpLinkLocalReports);
+        assert_eq!(
+            reports.to_string(),
+            "net.ipv4.igmp_link_local_mcast_reports"
+        );
+        assert_eq!(reports.read().unwrap(), 1);
+        let mut sysctls = Sysctls::new();
+        sysctls.set(reports.clone(), 0).unwrap();
+        assert_eq!(reports.read().unwrap(), 0);
+        sysctls.undo();
+        assert_eq!(reports.read().unwrap(), 1);
+    });
+}

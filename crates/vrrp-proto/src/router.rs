@@ -107,11 +107,11 @@ pub struct Router {
     deadlines: BTreeSet<(Time, usize)>,
     armed: Vec<Option<Time>>,
     unclaimed: Rejections,
-    told_unclaimed: HashMap<Name, Time>,
+    told_unclaimed: HashMap<Name, HashMap<Option<u8>, Time>>,
     outputs: VecDeque<RouterOutput>,
 }
 
-/// The least time between two [`RouterOutput::Unclaimed`] of an interface.
+/// The least time between two [`RouterOutput::Unclaimed`] of an interface and a VRID.
 const UNCLAIMED_GAP: Duration = Duration::from_secs(60);
 
 impl Router {
@@ -418,11 +418,13 @@ impl Router {
     ) {
         self.unclaimed.count(reason);
         let told = self.told_unclaimed.get(interface);
+        let told = told.and_then(|vrids| vrids.get(&vrid));
         if told.is_some_and(|at| now < *at + UNCLAIMED_GAP) {
             return;
         }
         let interface = Name::from(interface);
-        self.told_unclaimed.insert(interface.clone(), now);
+        let vrids = self.told_unclaimed.entry(interface.clone()).or_default();
+        vrids.insert(vrid, now);
         self.outputs.push_back(RouterOutput::Unclaimed {
             interface,
             source,

@@ -9,8 +9,9 @@ use crate::router::{FAST, Router, instance};
 fn the_higher_priority_is_master_and_preempts_when_it_returns() {
     let Some(lan) = Lan::<2>::new() else { return };
     let first = Router::start(lan.host(1), &instance(150, FAST));
-    let second = Router::start(lan.host(2), &instance(100, FAST));
+    // Before there is another one, which could be quicker: what follows is about its first election.
     first.wait_for(Master);
+    let second = Router::start(lan.host(2), &instance(100, FAST));
     let backup = second.wait_for(Backup);
     assert!(lan.has(1, "10.0.0.100") && !lan.has(2, "10.0.0.100"));
     second.wait("the master to be heard", |it| {
@@ -55,14 +56,17 @@ fn ipv6_routers_elect_by_their_link_local_addresses() {
         )
     };
     let first = Router::start(lan.host(1), &text(150));
-    let second = Router::start(lan.host(2), &text(100));
     let master = first.wait_for(Master);
     assert!(
         master
             .source
             .is_some_and(|it| it.to_string().starts_with("fe80::"))
     );
+    let second = Router::start(lan.host(2), &text(100));
     second.wait_for(Backup);
+    second.wait("the master to be heard", |it| {
+        it.instance("VI").is_some_and(|it| it.master.is_some())
+    });
     assert!(lan.has(1, "fd00::99") && lan.has(1, "fe80::99"));
     first.cut_power();
     let reason = second.wait_for(Master).reason;
@@ -80,8 +84,8 @@ fn unicast_peers_elect_and_strangers_are_not_heard() {
         instance(priority, &extra)
     };
     let first = Router::start(lan.host(1), &text(150, 1, 2));
-    let second = Router::start(lan.host(2), &text(100, 2, 1));
     first.wait_for(Master);
+    let second = Router::start(lan.host(2), &text(100, 2, 1));
     second.wait_for(Backup);
     // Higher than both, but no peer of theirs.
     let stranger = Router::start(lan.host(3), &text(200, 3, 1));

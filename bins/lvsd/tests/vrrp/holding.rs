@@ -8,7 +8,7 @@ use director::status::VrrpState::Master;
 use lvs_testkit::netns::Namespace;
 
 use crate::lan::Lan;
-use crate::router::{FAST, Router, instance};
+use crate::router::{FAST, Keepalived, Router, instance};
 
 /// Whether packets of a host come through to the address, and answers back: nobody listens at the
 /// port, so the answer is a refusal.
@@ -46,6 +46,34 @@ fn a_virtual_mac_holds_the_addresses_and_comes_back_when_removed() {
         "{log}"
     );
     assert!(host.ip("-o link show type macvlan").is_empty());
+}
+
+#[test]
+fn groups_are_not_reported_where_that_is_asked_for_and_are_again_afterwards() {
+    let (Some(lan), Some(other)) = (Lan::<1>::new(), Lan::<1>::new()) else {
+        return;
+    };
+    let text = format!(
+        "global_defs {{\n disable_local_igmp\n}}\n{}",
+        instance(150, FAST)
+    );
+    let is_reported = |host: &Namespace| {
+        host.command("cat", "/proc/sys/net/ipv4/igmp_link_local_mcast_reports") == "1\n"
+    };
+    assert!(is_reported(lan.host(1)));
+    let theirs = Keepalived::start(other.host(1), &text);
+    let router = Router::start(lan.host(1), &text);
+    router.wait_for(Master);
+    assert!(!is_reported(lan.host(1)));
+    router.reload(&instance(150, FAST));
+    router.wait_for_line("Cannot change disable_local_igmp at a reload");
+    router.stop();
+    assert!(is_reported(lan.host(1)));
+    let Some(theirs) = theirs else { return };
+    theirs.wait_for("MASTER");
+    assert!(!is_reported(other.host(1)));
+    theirs.stop();
+    assert!(is_reported(other.host(1)));
 }
 
 #[test]

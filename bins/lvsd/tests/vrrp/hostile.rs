@@ -11,7 +11,7 @@ use vrrp_proto::wire::{ChecksumRule, v2, v3};
 use vrrp_proto::{AdvertInterval, Vrid};
 
 use crate::lan::Lan;
-use crate::router::{FAST, Router, instance};
+use crate::router::{FAST, Keepalived, LIMIT, Router, instance};
 
 /// The stranger's own address.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
@@ -126,6 +126,46 @@ fn what_breaks_a_rule_is_counted_and_changes_nothing() {
     }
     routers[0].wait_for_line("(VI) 10.0.0.3 acts as master, too: it speaks the other version");
     nothing_has_happened(&routers);
+}
+
+#[test]
+fn virtual_routers_that_are_not_ours_are_logged_where_that_is_asked_for() {
+    let Some(lan) = Lan::<3>::new() else { return };
+    let text = |priority, with| {
+        let keyword = if with { "log_unknown_vrids" } else { "" };
+        let instance = instance(priority, FAST);
+        format!("global_defs {{\n {keyword}\n}}\n{instance}")
+    };
+    let theirs = Keepalived::start(lan.host(2), &text(100, true));
+    let router = Router::start(lan.host(1), &text(150, true));
+    router.wait_for(Master);
+    let stranger = Stranger::on(lan.host(3));
+    let send = || {
+        for vrid in [52, 53] {
+            stranger.send(STRANGER, 255, &advert(STRANGER, vrid, 250), 10);
+        }
+    };
+    send();
+    for vrid in [52, 53] {
+        let line = format!("Unknown VRID({vrid}) received on interface(eth0). ignoring...");
+        router.wait_for_line(&line);
+        if let Some(theirs) = &theirs {
+            lvs_testkit::wait_until("keepalived's line", LIMIT, || {
+                theirs.process.output().contains(&line).then_some(())
+            });
+        }
+    }
+    let unclaimed = |it: &Router, count| {
+        let unclaimed = it.status().map(|it| it.vrrp.unclaimed);
+        unclaimed.is_some_and(|it| it.get("unknown virtual router identifier") == Some(&count))
+    };
+    router.wait("all to be counted", |it| unclaimed(it, 20));
+    assert_eq!(router.count("Unknown VRID"), 2, "{}", router.log());
+    router.reload_completely(&text(150, false));
+    stranger.send(STRANGER, 255, &advert(STRANGER, 54, 250), 1);
+    router.wait("it to be counted", |it| unclaimed(it, 21));
+    router.wait_for_line("with VRID 54 is for no instance");
+    assert_eq!(router.count("Unknown VRID"), 2);
 }
 
 #[test]

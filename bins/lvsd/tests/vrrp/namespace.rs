@@ -9,17 +9,21 @@ use nix::sys::signal::Signal;
 use crate::router::LIMIT;
 
 /// A namespace with a name.
-struct Named(String);
+pub(crate) struct Named(String);
 
 impl Named {
     /// `None`, and a counted skip, where that is not permitted.
-    fn new(name: &str) -> Option<Self> {
+    pub(crate) fn new(name: &str) -> Option<Self> {
         Namespace::new()?;
         let name = format!("{name}-{}", std::process::id());
         ip(&["netns", "add", &name]);
         let named = Self(name);
         ip(&["-n", &named.0, "link", "set", "lo", "up"]);
         Some(named)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.0
     }
 
     fn addresses(&self) -> String {

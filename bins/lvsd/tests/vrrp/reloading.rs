@@ -79,3 +79,27 @@ fn the_last_instance_takes_the_process_with_it_and_the_first_brings_it() {
     router.wait_for(Master);
     assert!(lan.has(1, "10.0.0.100"));
 }
+
+#[test]
+fn what_is_wrong_in_a_new_configuration_is_left_in_the_file_that_is_named() {
+    let Some(lan) = Lan::<1>::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("reload.log");
+    let text = format!(
+        "global_defs {{\n reload_check_config {}\n}}\n{}",
+        path.display(),
+        instance(150, FAST)
+    );
+    let router = Router::start(lan.host(1), &text);
+    router.wait_for(Master);
+    let read = || std::fs::read_to_string(&path).unwrap_or_default();
+    router.reload(&text.replace("priority 150", "priority 1500"));
+    router.wait_for_line(&format!(
+        "New config failed validation, see {} for details",
+        path.display()
+    ));
+    assert!(read().contains("keepalived.conf: Line 7)"), "{}", read());
+    router.reload_completely(&text);
+    assert_eq!(read(), "");
+    assert_eq!(router.wait_for(Master).counters.became_master, 1);
+}

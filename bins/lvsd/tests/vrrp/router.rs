@@ -64,21 +64,60 @@ impl Router {
         flags: &[&str],
         variables: &[(&str, &Path)],
     ) -> Self {
+        let flags = [&["-P"], flags].concat();
+        host.run(|| Self::launch(&[], configuration, &flags, variables))
+    }
+
+    /// With checks and the userspace dataplane.
+    pub(crate) fn start_whole(host: &Namespace, configuration: &str) -> Self {
+        let flags = ["--dataplane", "userspace"];
+        host.run(|| Self::launch(&[], configuration, &flags, &[]))
+    }
+
+    /// Starts it as root of a container: a host with eth0 and 10.0.0.1, and no rights outside. `None`,
+    /// and a counted skip, where that is not permitted.
+    pub(crate) fn start_in_container(configuration: &str) -> Option<Self> {
+        let container = ["unshare", "--map-root-user", "--net"];
+        let mut tried = Command::new(container[0]);
+        if !tried
+            .args(&container[1..])
+            .arg("true")
+            .status()
+            .is_ok_and(|status| status.success())
+        {
+            lvs_testkit::skip("not permitted to make user namespaces");
+            return None;
+        }
+        let script = "ip link set lo up && ip link add eth0 type veth peer name far0 && \
+                      ip link set far0 up && ip link set eth0 up && \
+                      ip addr add 10.0.0.1/24 dev eth0 && exec \"$@\"";
+        let prefix = [&container[..], &["sh", "-c", script, "sh"]].concat();
+        Some(Self::launch(&prefix, configuration, &["-P"], &[]))
+    }
+
+    /// Starts it where the calling thread is, behind the words of `prefix`.
+    fn launch(
+        prefix: &[&str],
+        configuration: &str,
+        flags: &[&str],
+        variables: &[(&str, &Path)],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = folder.path().join("keepalived.conf");
         std::fs::write(&path, configuration).expect("the folder is writable");
         let run_dir = folder.path().join("run");
-        let mut lvsd = host.run(|| {
-            Process::start(
-                Command::new(env!("CARGO_BIN_EXE_lvsd"))
-                    .args(["-n", "-l", "-G", "-P", "-D", "-f"])
-                    .arg(&path)
-                    .arg("--run-dir")
-                    .arg(&run_dir)
-                    .args(flags)
-                    .envs(variables.iter().copied()),
-            )
-        });
+        let lvsd = env!("CARGO_BIN_EXE_lvsd");
+        let words = [prefix, &[lvsd]].concat();
+        let mut lvsd = Process::start(
+            Command::new(words[0])
+                .args(&words[1..])
+                .args(["-n", "-l", "-G", "-D", "-f"])
+                .arg(&path)
+                .arg("--run-dir")
+                .arg(&run_dir)
+                .args(flags)
+                .envs(variables.iter().copied()),
+        );
         lvsd.wait_for("Startup complete", LIMIT);
         Self { lvsd, folder }
     }
@@ -171,11 +210,16 @@ impl Router {
 
     /// The process id of the VRRP process.
     pub(crate) fn vrrp_process(&self) -> Pid {
+        self.process("vrrp")
+    }
+
+    /// The process id of a child.
+    pub(crate) fn process(&self, name: &str) -> Pid {
         let found = std::cell::Cell::new(None);
-        self.wait("the VRRP process", |it| {
+        self.wait(name, |it| {
             let processes = it.status().map(|status| status.processes);
             let mut processes = processes.unwrap_or_default().into_iter();
-            let pid = processes.find(|it| it.name == "vrrp").and_then(|it| it.pid);
+            let pid = processes.find(|it| it.name == name).and_then(|it| it.pid);
             found.set(pid);
             pid.is_some()
         });
@@ -231,6 +275,13 @@ impl Keepalived {
         Some(Self { process, folder })
     }
 
+    /// The process id of its VRRP process.
+    pub(crate) fn vrrp_process(&self) -> Pid {
+        let pid = std::fs::read_to_string(self.folder.path().join("vrrp.pid"));
+        let pid = pid.ok().and_then(|text| text.trim().parse().ok());
+        Pid::from_raw(pid.expect("keepalived writes its pid files"))
+    }
+
     /// Waits until its last change of state is into this one.
     #[track_caller]
     pub(crate) fn wait_for(&self, state: &str) {
@@ -262,11 +313,9 @@ impl Keepalived {
 
     /// Ends all its processes at one stroke.
     pub(crate) fn cut_power(mut self) {
-        let pid = std::fs::read_to_string(self.folder.path().join("vrrp.pid"));
-        let child = pid.ok().and_then(|text| text.trim().parse().ok());
+        let child = self.vrrp_process();
         self.process.signal(Signal::SIGSTOP);
-        let child = child.expect("keepalived writes its pid files");
-        kill(Pid::from_raw(child), Signal::SIGKILL).expect("our own child");
+        kill(child, Signal::SIGKILL).expect("our own child");
         self.process.signal(Signal::SIGKILL);
         self.process.wait(LIMIT);
     }

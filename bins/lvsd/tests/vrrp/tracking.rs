@@ -259,34 +259,37 @@ impl Drop for Running {
     }
 }
 
-#[test]
-fn processes_are_counted() {
-    let Some(lan) = Lan::<1>::new() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    // A name that no other test's processes have.
-    let name = format!("lvsk{}", std::process::id());
-    let program = folder.path().join(&name);
+/// A program with a name that no other test's processes have.
+fn program(folder: &Path, letter: char) -> std::path::PathBuf {
+    let program = folder.join(format!("lvs{letter}{}", std::process::id()));
     std::fs::copy("/bin/sleep", &program).unwrap();
-    let text = |quorum: &str| {
-        format!(
-            "vrrp_track_process any {{\n process {name}\n {quorum}\n}}\n\
-             vrrp_track_process one {{\n process {} 100 20\n param_match initial\n weight 10\n}}\n\
-             vrrp_track_process none {{\n process {name}\n quorum_max 0\n weight -20\n}}\n{}",
-            program.display(),
-            instance(
-                150,
-                &format!("{FAST}\n track_process {{\n any\n one\n none\n }}")
-            )
+    program
+}
+
+/// Three ways to count the processes of a program.
+fn counting(program: &Path, quorum: &str) -> String {
+    let name = program.file_name().unwrap().display();
+    format!(
+        "vrrp_track_process any {{\n process {name}\n {quorum}\n}}\n\
+         vrrp_track_process one {{\n process {} 100 20\n param_match initial\n weight 10\n}}\n\
+         vrrp_track_process none {{\n process {name}\n quorum_max 0\n weight -20\n}}\n{}",
+        program.display(),
+        instance(
+            150,
+            &format!("{FAST}\n track_process {{\n any\n one\n none\n }}")
         )
-    };
-    let router = Router::start(lan.host(1), &text("quorum 2"));
+    )
+}
+
+/// What a router makes of processes that come and go.
+fn count(router: Router, program: &Path) {
     assert!(
         router
             .wait_for(Fault)
             .reason
             .contains("process any runs 0 times")
     );
-    let first = Running::start(&program, &["100", "200"]);
+    let first = Running::start(program, &["100", "200"]);
     router.wait_for_line("Quorum gained for tracked process one");
     router.wait_for_line("Quorum lost for tracked process none");
     router.wait("the priority", |it| {
@@ -294,18 +297,80 @@ fn processes_are_counted() {
             .is_some_and(|it| it.effective_priority == 140)
     });
     assert_eq!(router.wait_for(Fault).effective_priority, 140);
-    let second = Running::start(&program, &["100"]);
+    let second = Running::start(program, &["100"]);
     router.wait_for(Master);
     router.wait_for_line("Quorum gained for tracked process any");
     drop(first);
-    assert_eq!(router.wait_for(Fault).effective_priority, 130);
+    router.wait("the loss", |it| {
+        it.instance("VI")
+            .is_some_and(|it| it.state == Fault && it.effective_priority == 130)
+    });
     // Another quorum, and another look.
-    router.reload_completely(&text("quorum 1"));
+    router.reload_completely(&counting(program, "quorum 1"));
     router.wait_for(Master);
     drop(second);
     router.wait_for(Fault);
     router.wait_for_line("Quorum gained for tracked process none");
     router.stop();
+}
+
+#[test]
+fn processes_are_counted() {
+    let Some(lan) = Lan::<1>::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let program = program(folder.path(), 'k');
+    let router = Router::start(lan.host(1), &counting(&program, "quorum 2"));
+    count(router, &program);
+}
+
+#[test]
+fn processes_are_counted_where_the_kernel_does_not_tell_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = program(folder.path(), 'c');
+    let router = Router::start_in_container(&counting(&program, "quorum 2"));
+    let Some(router) = router else { return };
+    let line = "The kernel tells nothing of processes, they are looked at every second";
+    router.wait_for_line(line);
+    assert_eq!(router.count(line), 1);
+    count(router, &program);
+}
+
+#[test]
+fn what_lasts_no_longer_than_its_delay_does_not_count() {
+    let Some(lan) = Lan::<1>::new() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let program = program(folder.path(), 'd');
+    let name = program.file_name().unwrap().display();
+    let text = format!(
+        "vrrp_track_process quick {{\n process {name}\n weight 1\n}}\n\
+         vrrp_track_process slow {{\n process {name}\n fork_delay 2\n weight 10\n}}\n\
+         vrrp_track_process lasting {{\n process {} 100\n delay 2\n full_command\n weight 20\n}}\n{}",
+        program.display(),
+        instance(
+            150,
+            &format!("{FAST}\n track_process {{\n quick\n slow\n lasting\n }}")
+        )
+    );
+    let router = Router::start(lan.host(1), &text);
+    router.wait_for(Master);
+    let is_said = |verb: &str, name: &str, count| {
+        let line = format!("Quorum {verb} for tracked process {name}");
+        router.wait(&line, |it| it.count(&line) == count);
+    };
+    drop(Running::start(&program, &["100"]));
+    // It may come and go between two looks at it; then it was not there for anybody.
+    let running = Running::start(&program, &["100"]);
+    is_said("gained", "slow", 1);
+    is_said("gained", "lasting", 1);
+    assert_eq!(router.wait_for(Master).effective_priority, 181);
+    drop(running);
+    is_said("lost", "lasting", 2);
+    // The one without a delay was lost before.
+    let log = router.log();
+    let place = |text: &str| log.rfind(text).unwrap();
+    assert!(place("lost for tracked process slow") < place("lost for tracked process lasting"));
+    assert_eq!(router.wait_for(Master).effective_priority, 150);
+    assert_eq!(router.count("gained for tracked process slow"), 1);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Which addresses this machine has: what `ha_suspend` goes by.
+//! Which addresses this machine has: what `ha_suspend` goes by, and when the userspace dataplane can
+//! listen on an address that it could not listen on before.
 
 use std::collections::HashSet;
 use std::io;
@@ -9,9 +10,10 @@ use netif::{Monitor, Watch};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::Event;
+use crate::status::DataplaneKind;
 
 /// Tells of the machine's addresses, while somebody wants to know.
 #[derive(Debug, Default)]
@@ -20,14 +22,26 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// Begins to tell if this configuration needs it. The first answer is in the queue at once.
-    pub(super) fn follow(&mut self, config: &Config, events: &UnboundedSender<Event>) {
-        if self.task.is_some() || !config.services.iter().any(|service| service.ha_suspend) {
+    /// Begins to tell if this configuration, or the dataplane, needs it. The first answer is in the
+    /// queue at once.
+    pub(super) fn follow(
+        &mut self,
+        config: &Config,
+        dataplane: DataplaneKind,
+        events: &UnboundedSender<Event>,
+    ) {
+        let suspends = config.services.iter().any(|service| service.ha_suspend);
+        let listens = dataplane == DataplaneKind::Userspace && !config.services.is_empty();
+        if self.task.is_some() || !(suspends || listens) {
             return;
         }
         match Follower::open(events.clone()) {
             Ok(follower) => self.task = Some(tokio::spawn(follower.work())),
-            Err(error) => warn!("Unable to follow addresses, ha_suspend has no effect - {error}"),
+            Err(error) if suspends => {
+                warn!("Unable to follow addresses, ha_suspend has no effect - {error}");
+            }
+            // What cannot be listened on is tried again anyway, only later.
+            Err(error) => debug!("Unable to follow addresses - {error}"),
         }
     }
 }

@@ -103,7 +103,7 @@ fn vrrp(text: &mut String, config: &Config) -> fmt::Result {
     line("VRRP process priority", &globals.priority)?;
     line("VRRP don't swap", &globals.no_swap)?;
     line("VRRP realtime priority", &globals.rt_priority.unwrap_or(0))?;
-    let limit = globals.rlimit_rttime.as_micros();
+    let limit = globals.rlimit_rttime.map_or(0, |limit| limit.as_micros());
     line("VRRP realtime limit", &limit)?;
     line("Max auto priority", &globals.max_auto_priority.unwrap_or(0))
 }

@@ -104,10 +104,9 @@ impl Parent {
                 launch(&mut self.proxy, start, &self.events, Event::Proxy)
             }
             Role::Parent | Role::Checker => {
-                let pid_file = self.options.checkers_pid_file.clone();
                 let start = ToChecker::Start(Box::new(CheckerStart {
                     log: self.options.log.clone(),
-                    pid_file: pid_file.unwrap_or_else(|| self.run_dir.checkers_pid_file()),
+                    pid_file: self.pid_paths.checkers.clone(),
                     dataplane: self.dataplane.kind,
                     ipvs_socket: self.run_dir.ipvs_socket(),
                     keep_ipvs: self.options.keep_ipvs,
@@ -121,10 +120,9 @@ impl Parent {
                 launch(&mut self.checker, start, &self.events, Event::Checker)
             }
             Role::Vrrp => {
-                let pid_file = self.options.vrrp_pid_file.clone();
                 let start = ToVrrp::Start(Box::new(VrrpStart {
                     log: self.options.log.clone(),
-                    pid_file: pid_file.unwrap_or_else(|| self.run_dir.vrrp_pid_file()),
+                    pid_file: self.pid_paths.vrrp.clone(),
                     keep_vrrp: self.options.keep_vrrp,
                     record: self.options.record.clone(),
                     config: self.config.clone(),

@@ -1,5 +1,7 @@
 //! SIGHUP: everything is read and checked before anything changes.
 
+use std::io;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use kconf_parser::Config;
@@ -48,8 +50,22 @@ impl Parent {
                 .map(|problem| format!("error: {problem}")),
         );
         let refused = needs_restart(&self.config, &loaded.config);
-        let status = if loaded.has_errors() || is_unsound {
-            error!("New config failed validation, the old configuration goes on");
+        let fails = loaded.has_errors() || is_unsound;
+        let log = self.config.globals.reload_check_config.as_deref();
+        let log = log.filter(|path| !path.as_os_str().is_empty());
+        if let Some(path) = log
+            && let Err(error) = write_problems(path, fails, &problems)
+        {
+            error!("Unable to write {} - {error}", path.display());
+        }
+        let status = if fails {
+            match log {
+                Some(path) => error!(
+                    "New config failed validation, see {} for details - the old configuration goes on",
+                    path.display()
+                ),
+                None => error!("New config failed validation, the old configuration goes on"),
+            }
             applied(false, problems)
         } else if !refused.is_empty() {
             for keyword in refused {
@@ -117,6 +133,14 @@ impl Parent {
 pub(super) struct Reloading {
     pub(super) checker: bool,
     pub(super) vrrp: bool,
+}
+
+/// Leaves what is wrong with a configuration in the file of `reload_check_config`; of one that is in
+/// force, nothing.
+fn write_problems(path: &Path, fails: bool, problems: &[String]) -> io::Result<()> {
+    let lines = problems.iter().filter(|_| fails);
+    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    std::fs::write(path, text)
 }
 
 pub(super) fn warn_of_emptiness(config: &Config) {

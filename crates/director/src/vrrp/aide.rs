@@ -112,6 +112,7 @@ impl Aide {
         let judged = tokio::task::spawn_blocking(move || Usable::judge(&config)).await;
         let usable = judged.unwrap_or_default();
         let mut vrrp = self.config.vrrp.clone();
+        self.narrator.logs_unknown = vrrp.globals.log_unknown_vrids;
         usable.restrict(&mut vrrp);
         let (plan, problems) = wiring::vrrp::vrrp(&vrrp, self.startup_delay);
         for problem in problems {

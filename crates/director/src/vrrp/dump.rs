@@ -13,6 +13,7 @@ use vrrp_proto::{Name, Statistics};
 
 use super::news::Survey;
 use crate::datafile;
+use crate::role::Role;
 
 /// Which file, and so which signal to the parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +53,7 @@ impl Dump {
         cleared: &Cleared,
     ) -> io::Result<()> {
         match self {
-            Self::Data => datafile::write_data("keepalived", config, &data::text(survey, config)),
+            Self::Data => datafile::write_data(Role::Vrrp, config, &data::text(survey, config)),
             Self::Stats | Self::StatsAndClear => {
                 datafile::write("keepalived.stats", &stats::text(survey, cleared))
             }

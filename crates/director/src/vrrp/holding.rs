@@ -19,6 +19,8 @@ pub struct Holding {
     pub rules: Vec<HeldRule>,
     /// Interfaces on which secondary addresses are to stay when their primary goes.
     pub promote_secondaries: Vec<Name>,
+    /// Whether the kernel is to report no groups of 224.0.0.0/24.
+    pub no_group_reports: bool,
 }
 
 /// An address and its place.

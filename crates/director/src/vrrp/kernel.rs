@@ -386,6 +386,10 @@ impl Kernel {
         }
         problems.extend(self.replace(&mut held, holding).1);
         self.fixed = held;
+        if holding.no_group_reports {
+            let setting = Sysctl::of_namespace(Knob::IgmpLinkLocalReports);
+            problems.extend(text(self.settings.set(setting, 0)));
+        }
         problems
     }
 

@@ -19,6 +19,8 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Writes the lines. What strangers send must not fill a disk, so it holds some of them back.
 #[derive(Debug, Default)]
 pub(super) struct Narrator {
+    /// Whether adverts of virtual routers that are not configured are more than detail.
+    pub(super) logs_unknown: bool,
     limits: HashMap<(Name, Discriminant<Event>), Limit>,
 }
 
@@ -53,8 +55,17 @@ impl Narrator {
                 reason,
             } => {
                 let source = source.map_or("an unknown sender".to_owned(), |it| it.to_string());
-                let vrid = vrid.map_or(String::new(), |vrid| format!(" with VRID {vrid}"));
-                debug!("Packet of {source} on {interface}{vrid} is for no instance ({reason})");
+                match (vrid, self.logs_unknown) {
+                    (Some(vrid), true) => info!(
+                        "Unknown VRID({vrid}) received on interface({interface}). ignoring... (from {source})"
+                    ),
+                    (Some(vrid), false) => debug!(
+                        "Packet of {source} on {interface} with VRID {vrid} is for no instance ({reason})"
+                    ),
+                    (None, _) => {
+                        debug!("Packet of {source} on {interface} is for no instance ({reason})");
+                    }
+                }
             }
         }
     }

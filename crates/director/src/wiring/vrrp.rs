@@ -426,6 +426,7 @@ fn holding(from: &VrrpInstance, virtual_link: Option<VirtualLink>) -> Result<Hol
         routes: routes.collect::<Result<_, _>>()?,
         rules: rules.collect::<Result<_, _>>()?,
         promote_secondaries: promote.into_iter().collect(),
+        no_group_reports: false,
         addresses,
     })
 }
@@ -445,6 +446,7 @@ fn fixed(config: &Vrrp) -> Result<Holding, String> {
             .iter()
             .map(network::rule)
             .collect::<Result<_, _>>()?,
+        no_group_reports: config.globals.disable_local_igmp,
         ..Holding::default()
     })
 }

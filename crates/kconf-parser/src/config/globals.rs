@@ -17,6 +17,8 @@ pub struct Globals {
     pub net_namespace: Option<String>,
     /// Whether pid files go to their own directory. Default: off. `use_pid_dir`.
     pub use_pid_dir: bool,
+    /// What the processes call themselves. Default: nothing is said. `process_names`.
+    pub process_names: ProcessNames,
     /// How long the parent waits for its children at stop before it kills them.
     ///
     /// Default: 5 s. `child_wait_time`.
@@ -85,12 +87,16 @@ pub struct Globals {
     pub checker_no_swap: bool,
     /// Processors that the checker may run on. Default: all. `checker_cpu_affinity`.
     pub checker_cpu_affinity: Vec<u32>,
-    /// Longest run of the checker without a pause at real-time priority. Default 10 ms.
-    /// `checker_rlimit_rttime`.
-    pub checker_rlimit_rttime: Duration,
+    /// Longest run of the checker without a pause at real-time priority. Default: none is said;
+    /// keepalived takes 10 ms. `checker_rlimit_rttime`.
+    pub checker_rlimit_rttime: Option<Duration>,
     /// Whether the names of `.data` files have the instance in them. Default: off.
     /// `data_use_instance`.
     pub data_use_instance: bool,
+    /// Where `.data` files go: a folder, if it ends in `/`, or the file of the VRRP process, from whose
+    /// name those of the others are made. Default: none, usual names in the folder for temporary
+    /// files. `state_dump_file`.
+    pub state_dump_file: Option<PathBuf>,
     /// Umask of created files. Default: none, 0177 is used; the command line wins. `umask`.
     pub umask: Option<u32>,
     /// Whether a reload tests the new configuration first, and the file that gets the messages.
@@ -107,6 +113,7 @@ impl Default for Globals {
             instance: None,
             net_namespace: None,
             use_pid_dir: false,
+            process_names: ProcessNames::default(),
             child_wait_time: Duration::from_secs(5),
             notification_email: Vec::new(),
             notification_email_from: None,
@@ -133,12 +140,27 @@ impl Default for Globals {
             checker_rt_priority: None,
             checker_no_swap: false,
             checker_cpu_affinity: Vec::new(),
-            checker_rlimit_rttime: Duration::from_millis(10),
+            checker_rlimit_rttime: None,
             data_use_instance: false,
+            state_dump_file: None,
             umask: None,
             reload_check_config: None,
         }
     }
+}
+
+/// Names of processes, as ps(1) shows them. `None` leaves the usual one.
+///
+/// Source: keepalived.conf(5) `process_names`, `process_name`, `vrrp_process_name`,
+/// `checker_process_name`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessNames {
+    /// The parent; `keepalived` with a bare `process_names`.
+    pub parent: Option<String>,
+    /// The VRRP process; `keepalived_vrrp`.
+    pub vrrp: Option<String>,
+    /// The checker; `keepalived_ipvs`.
+    pub checker: Option<String>,
 }
 
 /// Where alert mails are handed in. Source: keepalived.conf(5) `smtp_server`; TLS and login are

@@ -54,9 +54,9 @@ pub struct VrrpGlobals {
     pub min_auto_priority_delay: Duration,
     /// Processors it may run on. Default: all. `vrrp_cpu_affinity`.
     pub cpu_affinity: Vec<u32>,
-    /// Longest run without a system call at real-time priority. Default 10 ms.
-    /// `vrrp_rlimit_rttime`.
-    pub rlimit_rttime: Duration,
+    /// Longest run without a pause at real-time priority. Default: none is said; keepalived takes
+    /// 10 ms. `vrrp_rlimit_rttime`.
+    pub rlimit_rttime: Option<Duration>,
     /// Whether its memory is locked. Default: off. `vrrp_no_swap`.
     pub no_swap: bool,
     /// Beginning of the names of virtual interfaces. Default `vrrp`. `vmac_prefix`.
@@ -89,7 +89,7 @@ impl Default for VrrpGlobals {
             max_auto_priority: None,
             min_auto_priority_delay: Duration::from_secs(1),
             cpu_affinity: Vec::new(),
-            rlimit_rttime: Duration::from_millis(10),
+            rlimit_rttime: None,
             no_swap: false,
             vmac_prefix: "vrrp".to_owned(),
             vmac_address_prefix: "vrrp".to_owned(),

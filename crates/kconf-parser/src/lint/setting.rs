@@ -15,10 +15,6 @@ const WITHOUT_EFFECT: &[(BlockKind, &[&str])] = &[
     (
         BlockKind::GlobalDefs,
         &[
-            "process_names",
-            "process_name",
-            "vrrp_process_name",
-            "checker_process_name",
             "bfd_process_name",
             "bfd_priority",
             "bfd_no_swap",

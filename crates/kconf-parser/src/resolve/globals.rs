@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::ast::{Block, Value};
 use crate::config::{
-    FlushOnStop, Globals, NotifyFifo, Script, SmtpLogin, SmtpServer, SmtpTls, TlsContext,
+    FlushOnStop, Globals, NotifyFifo, ProcessNames, Script, SmtpLogin, SmtpServer, SmtpTls,
+    TlsContext,
 };
 use crate::diagnostic::Code;
 use crate::keyword::BlockKind;
@@ -62,6 +63,7 @@ pub(super) fn globals(root: &Block, report: &mut Report<'_>) -> Resolved {
         instance: root.word("instance").map(text),
         net_namespace: root.word("net_namespace").map(text),
         use_pid_dir: root.flag("use_pid_dir"),
+        process_names: process_names(&block, &text),
         child_wait_time: root
             .time("child_wait_time")
             .unwrap_or(usual.child_wait_time),
@@ -129,10 +131,11 @@ pub(super) fn globals(root: &Block, report: &mut Report<'_>) -> Resolved {
             &block,
             &["checker_rlimit_rttime", "checker_rlimit_rtime"],
         ) {
-            Some(Value::Int(micros)) => Duration::from_micros(micros.unsigned_abs()),
-            _ => usual.checker_rlimit_rttime,
+            Some(Value::Int(micros)) => Some(Duration::from_micros(micros.unsigned_abs())),
+            _ => None,
         },
         data_use_instance: on("data_use_instance"),
+        state_dump_file: word("state_dump_file").map(PathBuf::from),
         umask: block.u32("umask"),
         reload_check_config: block.value("reload_check_config").map(|_| {
             word("reload_check_config")
@@ -146,6 +149,21 @@ pub(super) fn globals(root: &Block, report: &mut Report<'_>) -> Resolved {
     Resolved {
         globals,
         alerts: Alerts { checker, vrrp },
+    }
+}
+
+fn process_names(block: &Block, text: &impl Fn(Word) -> String) -> ProcessNames {
+    let name = |keywords: &[&str], usual: &str| match last(block, keywords) {
+        Some(Value::Word(word)) => Some(text(*word)),
+        _ => block.flag("process_names").then(|| usual.to_owned()),
+    };
+    ProcessNames {
+        parent: name(&["process_name"], "keepalived"),
+        vrrp: name(&["vrrp_process_name"], "keepalived_vrrp"),
+        checker: name(
+            &["checker_process_name", "lvs_process_name"],
+            "keepalived_ipvs",
+        ),
     }
 }
 

@@ -1,12 +1,13 @@
 //! A tree as text again.
 
 use super::{Statement, Word};
+use crate::secret::{self, Secrets};
 
 /// Text that reads as the same tree: a statement on each line, blocks indented.
 ///
 /// `text` is what the tree was made of. Comments, blank lines and the original indentation are
-/// gone; words are unchanged.
-pub fn print(statements: &[Statement], text: &str) -> String {
+/// gone; words are unchanged, but for secrets that are covered.
+pub fn print(statements: &[Statement], text: &str, secrets: Secrets) -> String {
     let mut printed = String::new();
     // Statements that are still to be printed at each level, innermost last.
     let mut levels = vec![statements.iter()];
@@ -22,13 +23,22 @@ pub fn print(statements: &[Statement], text: &str) -> String {
         indent(&mut printed, levels.len() - 1);
         printed.push_str(raw(statement.keyword, text));
         let mut end = statement.keyword.outer().end;
-        for word in &statement.args {
+        let covered = match secrets {
+            Secrets::Covered => secret::words(statement, text),
+            Secrets::Shown => &[],
+        };
+        let shown = statement.args.len() - covered.len();
+        for word in statement.args.iter().take(shown) {
             // Words that touch are one to a command: `a" b"`.
             if word.outer().start != end {
                 printed.push(' ');
             }
             printed.push_str(raw(*word, text));
             end = word.outer().end;
+        }
+        if !covered.is_empty() {
+            printed.push(' ');
+            printed.push_str(secret::COVER);
         }
         match &statement.block {
             Some(block) => {

@@ -117,8 +117,8 @@ fn globals(block: &Block, report: &Report<'_>) -> VrrpGlobals {
             .filter_map(|cpu| cpu.parse().ok())
             .collect(),
         rlimit_rttime: match last(block, &["vrrp_rlimit_rttime", "vrrp_rlimit_rtime"]) {
-            Some(Value::Int(micros)) => Duration::from_micros(micros.unsigned_abs()),
-            _ => usual.rlimit_rttime,
+            Some(Value::Int(micros)) => Some(Duration::from_micros(micros.unsigned_abs())),
+            _ => None,
         },
         no_swap: block.flag("vrrp_no_swap"),
         vmac_address_prefix: word("vmac_addr_prefix").unwrap_or_else(|| vmac_prefix.clone()),
