@@ -133,15 +133,7 @@ async fn serve(
         .ok();
     let globals = &start.config.globals;
     child::call_itself(globals.process_names.checker.as_deref());
-    let wishes = Wishes {
-        process: "checker",
-        no_swap: globals.checker_no_swap,
-        cpus: &globals.checker_cpu_affinity,
-        nice: globals.checker_priority,
-        real_time: globals.checker_rt_priority,
-        longest_run: globals.checker_rlimit_rttime,
-    };
-    for problem in wishes.apply() {
+    for problem in Wishes::of_checker(globals).apply(0) {
         warn!("{problem}");
     }
     let (events, mut queue) = mpsc::unbounded_channel();
@@ -278,6 +270,10 @@ impl Checker {
                 privileges::warn_of(privileges::scripts(&config), &config.globals);
                 self.engine.reconfigure(&config, now);
                 self.table.recheck(now);
+                let before = Wishes::of_checker(&self.start.config.globals);
+                for problem in Wishes::of_checker(&config.globals).replace(&before, 0) {
+                    warn!("{problem}");
+                }
                 self.start.config = *config;
                 self.set();
                 self.follow_addresses();

@@ -4,8 +4,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 
+use kconf_parser::config::{Globals, VrrpGlobals};
 use nix::sched::{CpuSet, sched_setaffinity};
-use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::mman::{MlockAllFlags, mlockall, munlockall};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 
@@ -17,29 +18,58 @@ const AUTOMATIC: u8 = 1;
 const LONGEST_RUN: Duration = Duration::from_secs(1);
 
 /// What the configuration says about a process.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wishes<'a> {
     /// The process, for messages.
-    pub(crate) process: &'static str,
+    process: &'static str,
     /// Whether its memory is locked.
-    pub(crate) no_swap: bool,
+    no_swap: bool,
     /// Processors that it may run on; empty: all.
-    pub(crate) cpus: &'a [u32],
+    cpus: &'a [u32],
     /// Its nice value.
-    pub(crate) nice: i32,
+    nice: i32,
     /// Its real-time priority.
-    pub(crate) real_time: Option<u8>,
+    real_time: Option<u8>,
+    /// Whether the lowest real-time priority is taken where nothing is said about priorities: a backup
+    /// that is not scheduled takes the master for dead.
+    is_timekeeper: bool,
     /// The longest run without a pause at real-time priority; `None` is [`LONGEST_RUN`].
-    pub(crate) longest_run: Option<Duration>,
+    longest_run: Option<Duration>,
 }
 
-impl Wishes<'_> {
+impl<'a> Wishes<'a> {
+    /// Those for the checker.
+    pub(crate) fn of_checker(globals: &'a Globals) -> Self {
+        Self {
+            process: "checker",
+            no_swap: globals.checker_no_swap,
+            cpus: &globals.checker_cpu_affinity,
+            nice: globals.checker_priority,
+            real_time: globals.checker_rt_priority,
+            is_timekeeper: false,
+            longest_run: globals.checker_rlimit_rttime,
+        }
+    }
+
+    /// Those for the VRRP process.
+    pub(crate) fn of_vrrp(globals: &'a VrrpGlobals) -> Self {
+        Self {
+            process: "VRRP",
+            no_swap: globals.no_swap,
+            cpus: &globals.cpu_affinity,
+            nice: globals.priority,
+            real_time: globals.rt_priority,
+            is_timekeeper: true,
+            longest_run: globals.rlimit_rttime,
+        }
+    }
+
     /// Makes the process what is wished, with all threads that it has by now and that these start;
-    /// a real-time priority is for the calling thread alone. What is not possible is told.
-    pub(crate) fn apply(&self) -> Vec<String> {
-        let process = self.process;
+    /// a real-time priority is for one thread alone. What is not possible is told.
+    pub(crate) fn apply(&self, thread: i32) -> Vec<String> {
         let mut problems = Vec::new();
         let mut tell = |what: &str, error: &dyn std::fmt::Display| {
+            let process = self.process;
             problems.push(format!(
                 "Unable to {what} of the {process} process - {error}"
             ));
@@ -57,20 +87,24 @@ impl Wishes<'_> {
                     tell(&format!("use processor {cpu}"), &error);
                 }
             }
-            let all = |thread| sched_setaffinity(Pid::from_raw(thread), &cpus);
-            if let Err(error) = threads().into_iter().try_for_each(all) {
+            if let Err(error) = set_cpus(&cpus) {
                 tell("set the processors", &error);
             }
         }
+        if self.nice != 0
+            && let Err(error) = set_nice_of_all(self.nice)
+        {
+            tell("set the priority", &error);
+        }
         match self.real_time {
-            Some(priority) => match set_real_time(priority) {
+            Some(priority) => match set_real_time_of(thread, priority) {
                 Ok(()) => limit_run(self.longest_run),
                 Err(error) => tell("set the real-time priority", &error),
             },
-            None if self.nice != 0 => {
-                let all = |thread| set_nice(thread, self.nice);
-                if let Err(error) = threads().into_iter().try_for_each(all) {
-                    tell("set the priority", &error);
+            // Nobody has asked for it; most unprivileged processes may not.
+            None if self.is_timekeeper && self.nice == 0 => {
+                if set_real_time_of(thread, AUTOMATIC).is_ok() {
+                    limit_run(self.longest_run);
                 }
             }
             None => {}
@@ -78,31 +112,56 @@ impl Wishes<'_> {
         problems
     }
 
-    /// The same for the thread that keeps the time of virtual routers, which runs as soon as it can.
-    ///
-    /// Without any keyword a real-time priority is taken where it is permitted: a backup that is not
-    /// scheduled takes the master for dead.
-    /// Gives the real-time priority, 0 for none, and what is not possible.
-    pub(crate) fn apply_to_timekeeper(&self) -> (u8, Vec<String>) {
-        let mut problems = self.apply();
-        // An ordinary thread's timers may be 50 us late otherwise.
-        if let Err(error) = nix::sys::prctl::set_timerslack(1) {
-            problems.push(format!("Unable to set the timer slack - {error}"));
+    /// The same after a reload: what was wished before and is not any more ends.
+    pub(crate) fn replace(&self, before: &Self, thread: i32) -> Vec<String> {
+        if self == before {
+            return Vec::new();
         }
-        let mut real_time = self.real_time.unwrap_or(0);
-        // Nobody has asked for it; most unprivileged processes may not.
-        if self.nice == 0 && real_time == 0 && set_real_time(AUTOMATIC).is_ok() {
-            limit_run(self.longest_run);
-            real_time = AUTOMATIC;
+        // Nothing is lost when one of these fails: what was, goes on.
+        if !self.no_swap {
+            let _ = munlockall();
         }
-        (real_time, problems)
+        if self.cpus.is_empty() && !before.cpus.is_empty() {
+            let mut all = CpuSet::new();
+            for number in 0..CpuSet::count() {
+                let _ = all.set(number);
+            }
+            let _ = set_cpus(&all);
+        }
+        if self.nice == 0 && before.nice != 0 {
+            let _ = set_nice_of_all(0);
+        }
+        if self.real_time.is_none() {
+            give_up(thread);
+        }
+        self.apply(thread)
     }
+}
+
+/// Has the timers of the calling thread be as exact as they can: those of an ordinary one may be 50 us
+/// late. Gives what is not possible.
+pub(crate) fn be_exact() -> Option<String> {
+    let done = nix::sys::prctl::set_timerslack(1);
+    done.err()
+        .map(|error| format!("Unable to set the timer slack - {error}"))
+}
+
+/// The real-time priority of the calling thread; 0 for none.
+#[allow(unsafe_code)]
+pub(crate) fn real_time() -> u8 {
+    // SAFETY: all zeros is a valid sched_param; the pointer is to a local that outlives the call.
+    let priority = unsafe {
+        let mut parameters: libc::sched_param = std::mem::zeroed();
+        libc::sched_getparam(0, &raw mut parameters);
+        parameters.sched_priority
+    };
+    u8::try_from(priority).unwrap_or(0)
 }
 
 /// Makes the thread an ordinary one again.
 #[allow(unsafe_code)]
 pub(crate) fn give_up(thread: i32) {
-    // SAFETY: as in `set_real_time`. Where it fails the kernel goes on warning.
+    // SAFETY: as in `set_real_time_of`. Where it fails the kernel goes on warning.
     unsafe {
         let parameters: libc::sched_param = std::mem::zeroed();
         libc::sched_setscheduler(thread, libc::SCHED_OTHER, &raw const parameters);
@@ -121,14 +180,18 @@ fn limit_run(limit: Option<Duration>) {
 }
 
 /// Gives the calling thread a real-time priority, 1 to 99; what it starts has an ordinary one.
-#[allow(unsafe_code)]
 pub(crate) fn set_real_time(priority: u8) -> std::io::Result<()> {
+    set_real_time_of(0, priority)
+}
+
+#[allow(unsafe_code)]
+fn set_real_time_of(thread: i32, priority: u8) -> std::io::Result<()> {
     // SAFETY: all zeros is a valid sched_param; the pointer is to a local that outlives the call.
     let result = unsafe {
         let mut parameters: libc::sched_param = std::mem::zeroed();
         parameters.sched_priority = priority.into();
         libc::sched_setscheduler(
-            0,
+            thread,
             libc::SCHED_RR | libc::SCHED_RESET_ON_FORK,
             &raw const parameters,
         )
@@ -137,6 +200,18 @@ pub(crate) fn set_real_time(priority: u8) -> std::io::Result<()> {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error()),
     }
+}
+
+fn set_nice_of_all(value: i32) -> std::io::Result<()> {
+    threads()
+        .into_iter()
+        .try_for_each(|thread| set_nice(thread, value))
+}
+
+fn set_cpus(cpus: &CpuSet) -> nix::Result<()> {
+    threads()
+        .into_iter()
+        .try_for_each(|thread| sched_setaffinity(Pid::from_raw(thread), cpus))
 }
 
 /// Gives a thread a nice value; 0 is the calling thread.

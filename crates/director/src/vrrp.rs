@@ -65,7 +65,7 @@ use crate::parent::with_sources;
 use crate::pidfile::PidFile;
 use crate::role::Role;
 use crate::scheduling::Wishes;
-use crate::{child, ipc, logging, usage, wiring};
+use crate::{child, ipc, logging, scheduling, usage, wiring};
 
 /// Runs as the VRRP process of the parent with this process id. Returns the exit status.
 #[must_use]
@@ -164,19 +164,12 @@ fn serve(
         }
     };
     // After the other thread was started, which is an ordinary one.
-    let wishes = Wishes {
-        process: "VRRP",
-        no_swap: globals.no_swap,
-        cpus: &globals.cpu_affinity,
-        nice: globals.priority,
-        real_time: globals.rt_priority,
-        longest_run: globals.rlimit_rttime,
-    };
-    let (real_time, problems) = wishes.apply_to_timekeeper();
+    let mut problems = Wishes::of_vrrp(&globals).apply(0);
+    problems.extend(scheduling::be_exact());
     for problem in problems {
         warn!("{problem}");
     }
-    driver.run(real_time);
+    driver.run(scheduling::real_time());
     let _ = aide.join();
     info!("{}", usage::stopped());
     Exit::Ok

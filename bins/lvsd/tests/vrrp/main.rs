@@ -19,6 +19,7 @@ mod naming;
 mod notifying;
 mod reloading;
 mod reminding;
+mod replaying;
 mod scheduling;
 mod suspending;
 mod telling;

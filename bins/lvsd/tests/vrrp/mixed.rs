@@ -1,6 +1,7 @@
 //! With keepalived on the other side: what goes wrong between the two.
 
 use director::status::VrrpState::{Backup, Fault, Master};
+use nix::sys::signal::{Signal, kill};
 
 use crate::lan::Lan;
 use crate::router::{Keepalived, Router, Story, instance, together};
@@ -205,6 +206,130 @@ fn a_sync_group_follows_a_member_on_either_side() {
         theirs.stop();
         ours.wait_for(Master);
         assert!(both(1));
+        Some(())
+    });
+}
+
+#[test]
+fn a_process_that_stood_still_is_not_needed_and_comes_back() {
+    with_both_masters(|lan, ours_first| {
+        if ours_first {
+            let (ours, theirs) = ours_is_master(&lan, "")?;
+            let process = ours.vrrp_process();
+            kill(process, Signal::SIGSTOP).ok()?;
+            theirs.wait_for("MASTER");
+            kill(process, Signal::SIGCONT).ok()?;
+            theirs.wait_for("BACKUP");
+            ours.wait_for_line("(VI) this process was not scheduled for");
+            let announced = ours.wait_for(Master).counters.announced;
+            ours.wait("the addresses to be announced again", |it| {
+                it.wait_for(Master).counters.announced > announced
+            });
+            assert_eq!(ours.wait_for(Master).counters.became_master, 1);
+        } else {
+            let (ours, theirs) = theirs_is_master(&lan, "")?;
+            // Who slept knows nothing of the master, and asks before it takes over.
+            let process = ours.vrrp_process();
+            kill(process, Signal::SIGSTOP).ok()?;
+            let other = Router::start(lan.host(1), &instance(50, FAST).replace("51", "77"));
+            other.wait_for_more(10);
+            other.stop();
+            kill(process, Signal::SIGCONT).ok()?;
+            ours.wait_for_more(5);
+            assert_eq!(ours.wait_for(Backup).counters.became_master, 0);
+            kill(theirs.vrrp_process(), Signal::SIGSTOP).ok()?;
+            ours.wait_for(Master);
+            kill(theirs.vrrp_process(), Signal::SIGCONT).ok()?;
+            ours.wait_for(Backup);
+        }
+        Some(())
+    });
+}
+
+#[test]
+fn a_flushed_interface_gives_the_other_one_the_address() {
+    with_both_masters(|lan, ours_first| {
+        let flush = |host: usize| lan.host(host).ip("addr flush dev eth0");
+        let again = |host: usize| {
+            let address = format!("addr add 10.0.0.{host}/24 dev eth0");
+            lan.host(host).ip(&address);
+        };
+        if ours_first {
+            let (ours, theirs) = ours_is_master(&lan, "")?;
+            flush(1);
+            assert_eq!(ours.wait_for(Fault).reason, "no usable address on eth0");
+            theirs.wait_for("MASTER");
+            again(1);
+            ours.wait_for(Master);
+            theirs.wait_for("BACKUP");
+            assert!(lan.has(1, VIP) && !lan.has(2, VIP));
+        } else {
+            let (ours, theirs) = theirs_is_master(&lan, "")?;
+            flush(2);
+            ours.wait_for(Master);
+            again(2);
+            theirs.wait_for("MASTER");
+            ours.wait_for(Backup);
+            assert!(!lan.has(1, VIP));
+            // As a backup it has nothing to flush but what it sends from.
+            flush(1);
+            ours.wait_for(Fault);
+            again(1);
+            ours.wait_for(Backup);
+            assert_eq!(ours.wait_for(Backup).counters.became_master, 1);
+        }
+        Some(())
+    });
+}
+
+#[test]
+fn an_interface_is_deleted_and_made_again() {
+    with_both_masters(|lan, ours_first| {
+        let (ours, theirs) = match ours_first {
+            true => ours_is_master(&lan, "")?,
+            false => theirs_is_master(&lan, "")?,
+        };
+        lan.host(1).ip("link del eth0");
+        assert_eq!(ours.wait_for(Fault).reason, "interface eth0 down");
+        theirs.wait_for("MASTER");
+        lan.plug_in(1);
+        if ours_first {
+            ours.wait_for(Master);
+            theirs.wait_for("BACKUP");
+            assert!(lan.has(1, VIP) && !lan.has(2, VIP));
+        } else {
+            ours.wait_for(Backup);
+            let received = ours.wait_for(Backup).counters.received;
+            ours.wait("the master to be heard", |it| {
+                it.wait_for(Backup).counters.received > received
+            });
+            theirs.wait_for("MASTER");
+        }
+        Some(())
+    });
+}
+
+#[test]
+fn whatever_is_lost_there_is_one_master_in_the_end() {
+    with_both_masters(|lan, ours_first| {
+        let (ours, theirs) = match ours_first {
+            true => ours_is_master(&lan, "")?,
+            false => theirs_is_master(&lan, "")?,
+        };
+        lan.deafen(1, "numgen random mod 10 < 3");
+        lan.deafen(2, "numgen random mod 10 < 3");
+        ours.wait_for_more(40);
+        // Three in a row may have been lost, but nobody is lost for good.
+        lan.hear_again(1);
+        lan.hear_again(2);
+        match ours_first {
+            true => drop(ours.wait_for(Master)),
+            false => drop(ours.wait_for(Backup)),
+        }
+        theirs.wait_for(if ours_first { "BACKUP" } else { "MASTER" });
+        ours.wait("the addresses", |_| {
+            (lan.has(1, VIP), lan.has(2, VIP)) == (ours_first, !ours_first)
+        });
         Some(())
     });
 }

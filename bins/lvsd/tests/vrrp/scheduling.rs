@@ -126,6 +126,20 @@ fn nice_values_processors_and_locked_memory_are_those_of_keepalived() {
     }
     assert!(!is_locked(router.process("proxy")));
     assert_eq!(of_script(ours.path()), expected(0));
+    // A reload may wish for something else, or for nothing in particular.
+    let other_nice = |globals: &str| {
+        globals
+            .replace("-5", "-8")
+            .replace("priority 7", "priority 3")
+    };
+    router.reload_completely(&text(&other_nice(globals), ours.path()));
+    let nice = |process| Scheduled::of(&folder_of(process)).nice;
+    assert_eq!((nice(vrrp), nice(checker)), (-8, 3));
+    router.reload_completely(&text("", ours.path()));
+    assert_eq!((nice(vrrp), nice(checker)), (0, 0));
+    assert!(!is_locked(vrrp) && !is_locked(checker));
+    let of_test = Scheduled::of(Path::new("/proc/self")).processors;
+    assert_eq!(Scheduled::of(&folder_of(checker)).processors, of_test);
     let Some(keepalived) = keepalived else { return };
     keepalived.wait_for("MASTER");
     assert_eq!(
@@ -134,6 +148,8 @@ fn nice_values_processors_and_locked_memory_are_those_of_keepalived() {
     );
     assert!(is_locked(keepalived.vrrp_process()));
     assert_eq!(of_script(theirs.path()), expected(0));
+    keepalived.reload(&text(&other_nice(globals), theirs.path()));
+    assert_eq!(nice(keepalived.vrrp_process()), -8);
 }
 
 #[test]
@@ -160,6 +176,10 @@ fn real_time_priorities_are_those_of_keepalived_and_no_script_has_one() {
     assert_eq!(real_time, 1);
     let ordinary = |it: &Scheduled| (it.nice, it.policy, it.real_time);
     assert_eq!(ordinary(&of_script(ours.path())), (0, 0, 0));
+    router.reload_completely(&text("vrrp_rt_priority 41", ours.path()));
+    assert_eq!((found(vrrp), found(checker)), ((2, 41), (0, 0)));
+    router.reload_completely(&text("vrrp_priority 4", ours.path()));
+    assert_eq!(found(vrrp), (0, 0));
     let Some(keepalived) = keepalived else { return };
     keepalived.wait_for("MASTER");
     assert_eq!(found(keepalived.vrrp_process()), (2, 40));

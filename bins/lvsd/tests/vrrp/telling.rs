@@ -1,5 +1,6 @@
 //! What a virtual router tells: files on signals, recordings.
 
+use std::path::Path;
 use std::process::Command;
 
 use director::status::VrrpState::Master;
@@ -58,6 +59,67 @@ fn files_are_those_of_keepalived() {
         kill(parent, Signal::SIGUSR2).unwrap();
         read("keepalived.stats").is_some_and(|text| text.contains("Became master: 0"))
     });
+}
+
+/// What a script of the daemon and of an instance notes: its name, and how many of the instance's
+/// addresses there are.
+fn noting(folder: &Path) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.join("note");
+    let notes = folder.join("notes");
+    let text = format!(
+        "#!/bin/sh\necho $1 $(ip -o addr show to 10.0.0.100 | wc -l) >> {}\n",
+        notes.display()
+    );
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    let note = path.display();
+    let notify = format!("{FAST}\n notify_master \"{note} master\"");
+    format!(
+        "global_defs {{\n script_user root\n umask 022\n vrrp_startup_delay 0.5\n \
+         startup_script \"{note} start\"\n shutdown_script \"{note} stop\"\n}}\n{}",
+        instance(150, &notify)
+    )
+}
+
+#[test]
+fn scripts_of_the_daemon_are_first_and_last_and_files_are_as_open_as_is_wished() {
+    let (Some(lan), Some(other)) = (Lan::<1>::new(), Lan::<1>::new()) else {
+        return;
+    };
+    let [ours, theirs] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let notes = |folder: &Path| std::fs::read_to_string(folder.join("notes")).unwrap_or_default();
+    let keepalived = Keepalived::start(other.host(1), &noting(theirs.path()));
+    let variables = [("TMPDIR", ours.path())];
+    let router = Router::start_in(lan.host(1), &noting(ours.path()), &[], &variables);
+    // Before it has any state.
+    assert_eq!(notes(ours.path()), "start 0\n");
+    let lines = [
+        "Delaying startup for 0.5 seconds",
+        "Delayed start completed",
+    ];
+    for line in lines {
+        router.wait_for_line(line);
+    }
+    router.wait_for(Master);
+    router.wait("the script", |_| notes(ours.path()).contains("master"));
+    let parent = Pid::from_raw(router.lvsd.id().cast_signed());
+    kill(parent, Signal::SIGUSR1).unwrap();
+    let data = ours.path().join("keepalived.data");
+    router.wait("the file", |_| data.exists());
+    let mode = std::os::unix::fs::MetadataExt::mode(&data.metadata().unwrap());
+    assert_eq!(mode & 0o777, 0o644);
+    router.stop();
+    let expected = "start 0\nmaster 1\nstop 0\n";
+    assert_eq!(notes(ours.path()), expected);
+    let Some(keepalived) = keepalived else { return };
+    keepalived.wait_for("MASTER");
+    lvs_testkit::wait_until("its script", LIMIT, || {
+        notes(theirs.path()).contains("master").then_some(())
+    });
+    let log = keepalived.stop();
+    assert!(log.contains(lines[0]), "{log}");
+    assert_eq!(notes(theirs.path()), expected);
 }
 
 #[test]

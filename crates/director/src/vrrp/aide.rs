@@ -32,6 +32,7 @@ use super::track_scripts::{TrackScripts, Usable};
 use super::{clock, report};
 use crate::ipc;
 use crate::message::{FromVrrp, ToVrrp};
+use crate::scheduling::Wishes;
 use crate::{scheduling, wiring};
 
 /// What the thread has.
@@ -66,6 +67,7 @@ impl Aide {
     pub(super) async fn run(mut self, reader: OwnedReadHalf) {
         let (heard, mut messages) = unbounded_channel();
         tokio::spawn(listen(reader, heard));
+        tell_of_delay(self.startup_delay);
         self.configure().await;
         let limit = SignalKind::from_raw(libc::SIGXCPU);
         let mut overrun = signal(limit).ok();
@@ -95,6 +97,11 @@ impl Aide {
         match message {
             Some(ToVrrp::Reload(config)) => {
                 info!("Reloading");
+                let before = Wishes::of_vrrp(&self.config.vrrp.globals);
+                let wishes = Wishes::of_vrrp(&config.vrrp.globals);
+                for problem in wishes.replace(&before, self.driver) {
+                    warn!("{problem}");
+                }
                 self.config = Arc::new(*config);
                 self.configure().await;
             }
@@ -230,6 +237,17 @@ async fn next(signal: &mut Option<Signal>) -> Option<()> {
     match signal {
         Some(signal) => signal.recv().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Logs that the instances wait, and when they do not any more.
+fn tell_of_delay(delay: Duration) {
+    if !delay.is_zero() {
+        info!("Delaying startup for {} seconds", delay.as_secs_f64());
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            info!("Delayed start completed");
+        });
     }
 }
 

@@ -126,7 +126,8 @@ impl Driver {
         if late < limit || self.real_time >= most {
             return;
         }
-        let next = self.real_time + 1;
+        // A reload may have given it another one.
+        let next = self.real_time.max(scheduling::real_time()) + 1;
         match scheduling::set_real_time(next) {
             Ok(()) => self.desk.tell(News::Remark(format!(
                 "The VRRP process was {} ms late, its real-time priority is {next} now",

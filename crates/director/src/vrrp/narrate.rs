@@ -13,6 +13,11 @@ use super::news::Did;
 /// How many lines of one kind an instance has in a [`WINDOW`] because of what others send.
 const MOST: u32 = 5;
 
+/// The same for adverts of virtual routers that are not configured, on one interface: where these are
+/// asked for, and where they are detail.
+const MOST_UNKNOWN: u32 = 30;
+const MOST_UNKNOWN_IN_DETAIL: u32 = 1;
+
 /// See [`MOST`].
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -22,6 +27,8 @@ pub(super) struct Narrator {
     /// Whether adverts of virtual routers that are not configured are more than detail.
     pub(super) logs_unknown: bool,
     limits: HashMap<(Name, Discriminant<Event>), Limit>,
+    /// By interface.
+    unclaimed: HashMap<Name, Limit>,
 }
 
 /// The lines of one kind.
@@ -54,6 +61,18 @@ impl Narrator {
                 vrid,
                 reason,
             } => {
+                let most = match self.logs_unknown {
+                    true => MOST_UNKNOWN,
+                    false => MOST_UNKNOWN_IN_DETAIL,
+                };
+                let limit = self.unclaimed.entry(interface.clone());
+                let limit = limit.or_insert_with(|| Limit::new(now));
+                let Some(held_back) = limit.occur(now, most) else {
+                    return;
+                };
+                if held_back > 0 && self.logs_unknown {
+                    info!("{interface}: {held_back} more lines like the following were held back");
+                }
                 let source = source.map_or("an unknown sender".to_owned(), |it| it.to_string());
                 match (vrid, self.logs_unknown) {
                     (Some(vrid), true) => info!(
@@ -76,12 +95,9 @@ impl Narrator {
             return true;
         }
         let kind = (instance.clone(), discriminant(event));
-        let limit = self.limits.entry(kind).or_insert(Limit {
-            since: now,
-            written: 0,
-            held_back: 0,
-        });
-        let held_back = limit.occur(now);
+        let limit = self.limits.entry(kind);
+        let limit = limit.or_insert_with(|| Limit::new(now));
+        let held_back = limit.occur(now, MOST);
         if let Some(count @ 1..) = held_back {
             info!("({instance}) {count} more lines like the following were held back");
         }
@@ -90,13 +106,22 @@ impl Narrator {
 }
 
 impl Limit {
-    /// Counts one occurrence; if it is to be written, how many before it were not.
-    fn occur(&mut self, now: Time) -> Option<u64> {
+    const fn new(now: Time) -> Self {
+        Self {
+            since: now,
+            written: 0,
+            held_back: 0,
+        }
+    }
+
+    /// Counts one occurrence; if it is to be written, as one of at most so many, how many before it
+    /// were not.
+    fn occur(&mut self, now: Time, most: u32) -> Option<u64> {
         if now.since(self.since) >= WINDOW {
             self.since = now;
             self.written = 0;
         }
-        if self.written >= MOST {
+        if self.written >= most {
             self.held_back += 1;
             return None;
         }
@@ -365,9 +390,9 @@ mod tests {
             written: MOST,
             held_back: 0,
         };
-        assert_eq!(limit.occur(Time::from_secs(6)), None);
-        assert_eq!(limit.occur(Time::from_secs(7)), None);
-        assert_eq!(limit.occur(Time::from_secs(65)), Some(2));
-        assert_eq!(limit.occur(Time::from_secs(65)), Some(0));
+        assert_eq!(limit.occur(Time::from_secs(6), MOST), None);
+        assert_eq!(limit.occur(Time::from_secs(7), MOST), None);
+        assert_eq!(limit.occur(Time::from_secs(65), MOST), Some(2));
+        assert_eq!(limit.occur(Time::from_secs(65), MOST), Some(0));
     }
 }

@@ -513,3 +513,6 @@ fn virtual_link(
         sends_on_base,
     }))
 }
+
+#[cfg(test)]
+mod tests;
