@@ -98,10 +98,10 @@ fn checks_follow_the_address_and_so_does_the_service() {
     // The address goes while a check waits for an answer, which does not count then.
     lan.host(1).ip("link set eth0 down");
     second.wait_for(Master);
+    second.wait("the service", |_| is_served(lan.host(3)));
     first.wait_for_line(&line("Suspending"));
     second.wait_for_line(&line("Activating"));
     second.wait("checks", |_| server.checks_of(2) >= 3);
-    second.wait("the service", |_| is_served(lan.host(3)));
     assert_eq!(first.count("TCP_CHECK on service [10.0.0.4]:tcp:80"), 0);
     assert_eq!(first.count("Removing service"), 0);
 

@@ -343,8 +343,8 @@ fn what_lasts_no_longer_than_its_delay_does_not_count() {
     let name = program.file_name().unwrap().display();
     let text = format!(
         "vrrp_track_process quick {{\n process {name}\n weight 1\n}}\n\
-         vrrp_track_process slow {{\n process {name}\n fork_delay 2\n weight 10\n}}\n\
-         vrrp_track_process lasting {{\n process {} 100\n delay 2\n full_command\n weight 20\n}}\n{}",
+         vrrp_track_process slow {{\n process {name}\n fork_delay 3\n weight 10\n}}\n\
+         vrrp_track_process lasting {{\n process {} 100\n delay 3\n full_command\n weight 20\n}}\n{}",
         program.display(),
         instance(
             150,
@@ -357,8 +357,11 @@ fn what_lasts_no_longer_than_its_delay_does_not_count() {
         let line = format!("Quorum {verb} for tracked process {name}");
         router.wait(&line, |it| it.count(&line) == count);
     };
-    drop(Running::start(&program, &["100"]));
-    // It may come and go between two looks at it; then it was not there for anybody.
+    // Every one counts as lost at first.
+    let brief = Running::start(&program, &["100"]);
+    is_said("gained", "quick", 1);
+    drop(brief);
+    is_said("lost", "quick", 2);
     let running = Running::start(&program, &["100"]);
     is_said("gained", "slow", 1);
     is_said("gained", "lasting", 1);
