@@ -62,6 +62,10 @@ fn settings(config: &Config) -> Vec<String> {
             instances.iter().any(|it| it.vrf.is_some()),
             "vrf of an instance without interface",
         ),
+        (
+            !config.vrrp.track_groups.is_empty(),
+            "track_group: static items are put back, but no instance faults when that fails",
+        ),
     ];
     asked
         .into_iter()
@@ -96,6 +100,9 @@ mod tests {
         let signed = "vrrp_instance v {\ninterface eth0\nvirtual_router_id 1\nversion 3\n\
                       auth_hmac {\nkey 1 secret\n}\nvirtual_ipaddress {\n192.0.2.1\n}\n}\n";
         assert_eq!(notes_of(signed).len(), 1);
+        let group = "vrrp_instance v {\ninterface eth0\nvirtual_router_id 1\n\
+                     virtual_ipaddress {\n192.0.2.1\n}\n}\ntrack_group g {\ngroup {\nv\n}\n}\n";
+        assert_eq!(notes_of(group).len(), 1);
         assert_eq!(
             notes_of("global_defs {\n router_id x\n}\n"),
             Vec::<String>::new()

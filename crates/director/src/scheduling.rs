@@ -101,13 +101,13 @@ impl<'a> Wishes<'a> {
                 Ok(()) => limit_run(self.longest_run),
                 Err(error) => tell("set the real-time priority", &error),
             },
-            // Nobody has asked for it; most unprivileged processes may not.
-            None if self.is_timekeeper && self.nice == 0 => {
-                if set_real_time_of(thread, AUTOMATIC).is_ok() {
+            None => {
+                let is_wanted = self.is_timekeeper && self.nice == 0;
+                // Nobody has asked for it; most unprivileged processes may not.
+                if is_wanted && set_real_time_of(thread, AUTOMATIC).is_ok() {
                     limit_run(self.longest_run);
                 }
             }
-            None => {}
         }
         problems
     }

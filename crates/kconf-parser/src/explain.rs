@@ -202,7 +202,8 @@ fn effect(kind: BlockKind, keyword: &Keyword) -> &'static str {
         | BlockKind::BfdCheck
         | BlockKind::FileCheck
         | BlockKind::BfdInstance
-        | BlockKind::AuthHmac => NOT_YET,
+        | BlockKind::AuthHmac
+        | BlockKind::TrackGroup => NOT_YET,
         BlockKind::VrrpInstance | BlockKind::SyncGroup
             if WITHOUT_EFFECT_YET.contains(&keyword.name) =>
         {
@@ -214,7 +215,6 @@ fn effect(kind: BlockKind, keyword: &Keyword) -> &'static str {
         | BlockKind::TrackProcess
         | BlockKind::Authentication
         | BlockKind::SyncGroup
-        | BlockKind::TrackGroup
         | BlockKind::GarpGroup => "acted on by the director",
     }
 }

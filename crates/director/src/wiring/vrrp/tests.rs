@@ -52,7 +52,7 @@ fn plan(place: &str, keywords: &str) -> Vec<String> {
         let line = text.lines().find(|line| line.trim() == other).unwrap();
         text = text.replacen(&format!("{line}\n"), &format!("{put}\n"), 1);
     }
-    let files = MemoryLoader::default().with("/k.conf", text.clone());
+    let files = MemoryLoader::default().with("/k.conf", text);
     let analysis = kconf_parser::analyze("/k.conf".as_ref(), &Default::default(), &files);
     assert!(
         !analysis.has_errors(),
