@@ -43,3 +43,17 @@ fn commands(wished: &Wished) -> Vec<Command> {
     commands.extend(daemon(DaemonRole::Backup, &wished.backup));
     commands
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seeds_survive_and_mean_something() {
+        for (name, bytes) in lvs_testkit::seeds("lvsadm_table") {
+            table(&bytes);
+            let is_refused = name.ends_with("refused.rules");
+            assert_eq!(read(&bytes).is_err(), is_refused, "{name}");
+        }
+    }
+}

@@ -12,7 +12,9 @@
 mod inside;
 mod job;
 mod kernel;
+mod run;
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -24,8 +26,9 @@ use serde::Deserialize;
 use crate::{packages, step};
 
 pub(crate) use inside::run as run_inside;
-pub(crate) use job::{End, Job};
-pub(crate) use kernel::{Boot, obstacle};
+pub(crate) use job::{Deal, End, Job};
+pub(crate) use kernel::{Boot, Told, memory_folder, obstacle};
+pub(crate) use run::Sum;
 
 /// Says to tests that they are inside; see `lvs_testkit::lab`.
 const INSIDE: &str = "LVSKIT_LAB";
@@ -33,14 +36,17 @@ const INSIDE: &str = "LVSKIT_LAB";
 /// Asks a test for a shell before it takes its network down; see `lvs_testkit::lab`.
 const KEEP: &str = "LVSKIT_LAB_KEEP";
 
-/// How long the tests of one target may take.
+/// How long a test may take.
 const LIMIT: Duration = Duration::from_secs(300);
+
+/// How many kernels there are at a time at most.
+const KERNELS: usize = 4;
 
 /// How long a shell may be used.
 const KEEP_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 /// Flags of `cargo xtask lab`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Options {
     /// Only tests whose name, or module, is this; if there is none, whose name contains it (default: all)
     filter: Option<String>,
@@ -53,6 +59,9 @@ pub(crate) struct Options {
     /// `ip netns exec HOST COMMAND` runs a command in one. Leave it with `exit`.
     #[arg(long, requires = "filter")]
     keep: bool,
+    /// How many kernels run side by side (default: one for each core, at most 4, if memory allows)
+    #[arg(long, value_name = "NUMBER", conflicts_with = "keep", value_parser = clap::value_parser!(u64).range(1..))]
+    kernels: Option<u64>,
 }
 
 /// The tests of a target, built.
@@ -86,68 +95,58 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     if let Some(obstacle) = obstacle() {
         bail!("the lab cannot run here: {obstacle}");
     }
-    run_targets(&targets, options.keep, &[], &mut |_| {})
+    let sum = run_targets(&targets, options, &mut |_| {})?;
+    for line in &sum.skipped {
+        println!("skipped {line}");
+    }
+    Ok(sum.failed.is_empty())
 }
 
-/// Runs all lab tests, as a step of `cargo xtask test`: each line goes to `see` too. Whether they
-/// passed.
-pub(crate) fn run_all(environment: &[(String, String)], see: &mut dyn FnMut(&str)) -> Result<bool> {
-    run_targets(&targets(None)?, false, environment, see)
+/// Runs all lab tests, as a step of `cargo xtask test`: each line goes to `see` too.
+pub(crate) fn run_all(see: &mut dyn FnMut(&str)) -> Result<Sum> {
+    run_targets(&targets(None)?, &Options::default(), see)
 }
 
-fn run_targets(
-    targets: &[Target],
-    keep: bool,
-    environment: &[(String, String)],
-    see: &mut dyn FnMut(&str),
-) -> Result<bool> {
+fn run_targets(targets: &[Target], options: &Options, see: &mut dyn FnMut(&str)) -> Result<Sum> {
+    let jobs: Vec<Job> = targets
+        .iter()
+        .flat_map(|target| target.jobs(options.keep))
+        .collect();
+    let (kernels, memory) = match options.kernels {
+        Some(kernels) => (kernels, memory_folder(kernels)?),
+        None if options.keep => (1, memory_folder(1)?),
+        None => as_many_as_fit(jobs.len())?,
+    };
     let library = library()?;
     let boot = Boot {
         library: &library,
+        memory: &memory,
         core: None,
-        interactive: keep,
+        interactive: options.keep,
     };
-    let mut jobs: Vec<Job> = targets.iter().map(|target| target.job(keep)).collect();
-    for job in &mut jobs {
-        job.environment.extend_from_slice(environment);
-    }
-    let mut failed = Vec::new();
-    let mut rest = jobs.as_slice();
-    while !rest.is_empty() {
-        let outcome = boot.run(rest, |line| {
-            println!("{line}");
-            see(line);
-        })?;
-        let (done, left) = rest.split_at(outcome.ends.len().min(rest.len()));
-        rest = left;
-        for (job, end) in done.iter().zip(&outcome.ends) {
-            match end {
-                End::Status(0) => {}
-                End::Status(_) => failed.push(job.name.clone()),
-                End::Signal(signal) => failed.push(format!("{} (signal {signal})", job.name)),
-                End::TimedOut => failed.push(format!("{} (after {:?})", job.name, job.limit)),
-            }
-        }
-        if let Some(last_words) = outcome.crash {
-            println!("the lab's kernel died; the last lines of its console:\n{last_words}");
-            let Some((during, left)) = rest.split_first() else {
-                failed.push("the end of the lab".to_owned());
-                break;
-            };
-            failed.push(format!("{} (the kernel died)", during.name));
-            rest = left;
-        }
-    }
-    for name in &failed {
+    let sum = run::run(&Deal::new(jobs)?, &boot, kernels, see);
+    for name in &sum.failed {
         println!("FAILED in the lab: {name}");
     }
-    Ok(failed.is_empty())
+    Ok(sum)
+}
+
+/// How many kernels are to run side by side, and where they keep their memory.
+fn as_many_as_fit(jobs: usize) -> Result<(u64, PathBuf)> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let wanted = cores.min(KERNELS).min(jobs).max(1) as u64;
+    let roomy = (2..=wanted)
+        .rev()
+        .find_map(|kernels| Some((kernels, memory_folder(kernels).ok()?)));
+    match roomy {
+        Some(found) => Ok(found),
+        None => Ok((1, memory_folder(1)?)),
+    }
 }
 
 impl Target {
-    fn job(&self, keep: bool) -> Job {
-        let mut arguments = vec!["--test-threads=1".to_owned(), "--exact".to_owned()];
-        arguments.extend(self.tests.iter().cloned());
+    /// A job for each test.
+    fn jobs(&self, keep: bool) -> impl Iterator<Item = Job> {
         let mut environment = inherited();
         environment.push((INSIDE.to_owned(), "inside".to_owned()));
         environment.push(("PATH".to_owned(), self.path()));
@@ -155,14 +154,17 @@ impl Target {
         if keep {
             environment.push((KEEP.to_owned(), terminal_size()));
         }
-        Job {
-            name: self.name.clone(),
+        self.tests.iter().map(move |test| Job {
+            name: format!("{}: {test}", self.name),
             program: self.program.clone(),
-            arguments,
+            arguments: ["--test-threads=1", "--exact", test]
+                .map(str::to_owned)
+                .into(),
             folder: self.folder.clone(),
-            environment,
+            environment: environment.clone(),
+            shell: keep,
             limit: if keep { KEEP_LIMIT } else { LIMIT },
-        }
+        })
     }
 
     /// Where programs are looked for: first among our own, which are built beside the tests.

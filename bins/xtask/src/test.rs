@@ -8,11 +8,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use lvs_testkit::SKIPPED_FILE;
 
 use crate::{lab, layers, packages, step};
-
-/// The environment variable that tests read; see `lvs_testkit::skip`.
-const SKIPPED_FILE: &str = "LVSKIT_SKIPPED_FILE";
 
 /// The reason of lab tests outside the lab; see `lvs_testkit::lab`.
 const ELSEWHERE: &str = "runs in the lab only (cargo xtask lab)";
@@ -164,13 +162,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             Some(obstacle) => skipped.push(format!("lab: cannot run here: {obstacle}")),
             None => {
                 step::heading("lab");
-                let file = SkippedFile::new()?;
-                let environment = [(SKIPPED_FILE.to_owned(), file.0.display().to_string())];
-                let success = lab::run_all(&environment, &mut |line| counts.see(line))?;
-                checks.push(("lab", success));
-                let lines = file.take()?;
-                counts.passed = counts.passed.saturating_sub(lines.len() as u64);
-                skipped.extend(lines);
+                let sum = lab::run_all(&mut |line| counts.see(line))?;
+                checks.push(("lab", sum.failed.is_empty()));
+                counts.failed += sum.unreported;
+                counts.passed = counts.passed.saturating_sub(sum.skipped.len() as u64);
+                skipped.extend(sum.skipped);
             }
         }
     }

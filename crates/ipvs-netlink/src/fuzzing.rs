@@ -223,6 +223,28 @@ mod tests {
         }
     }
 
+    /// Seeds are there to reach deep; that they do must not be lost.
+    #[test]
+    fn the_seeds_survive_and_mean_something() {
+        let seeds = lvs_testkit::seeds("ipvs_replies");
+        for (name, bytes) in seeds {
+            answers(&bytes);
+            calls(&bytes);
+            assert!(Messages::new(&bytes).all(|it| it.is_ok()), "{name}");
+        }
+        for (name, bytes) in lvs_testkit::seeds("ipvs_requests") {
+            requests(&bytes);
+            assert!(Messages::new(&bytes).all(|it| it.is_ok()), "{name}");
+        }
+        for (name, bytes) in lvs_testkit::seeds("ipvs_connections") {
+            connections(&bytes);
+            let text = String::from_utf8(bytes).expect("lines of text");
+            for line in text.lines() {
+                assert!(ConnectionEntry::parse(line).is_ok(), "{name}: {line}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn commands_survive(command in arbitrary::command()) {

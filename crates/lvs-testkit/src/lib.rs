@@ -68,6 +68,27 @@ pub fn program(name: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
+/// What the fuzz targets of a folder in `fuzz/corpus` start from: the files that are kept there,
+/// each with its name. What a fuzzer has added is not among them; its names have no dot.
+///
+/// # Panics
+///
+/// When there are none: whoever asks wants to try them.
+pub fn seeds(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let entries = std::fs::read_dir(corpus.join(folder)).expect("the folder is there");
+    let mut seeds = Vec::new();
+    for entry in entries {
+        let path = entry.expect("the folder is readable").path();
+        if path.extension().is_some() {
+            let name = path.display().to_string();
+            seeds.push((name, std::fs::read(path).expect("a file")));
+        }
+    }
+    assert!(!seeds.is_empty(), "no seeds in {folder}");
+    seeds
+}
+
 /// A TCP and UDP port that was free on 127.0.0.1 a moment ago.
 ///
 /// Ports come from below the range that the kernel hands out to clients, at a place that depends

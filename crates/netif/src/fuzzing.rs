@@ -92,6 +92,24 @@ mod tests {
             })
     }
 
+    /// Seeds are there to reach deep: the kernel's own messages can be read whole.
+    #[test]
+    fn the_seeds_survive_and_mean_something() {
+        for (name, bytes) in lvs_testkit::seeds("netif_datagram") {
+            datagram(&bytes);
+            for message in Messages::new(&bytes) {
+                let message = message.expect(&name);
+                let read = match Rtm::from(message.kind) {
+                    Rtm::Newlink => Link::read(&message).map(drop),
+                    Rtm::Newaddr => AddressEntry::read(&message).map(drop),
+                    Rtm::Newroute => Route::read(&message).map(drop),
+                    _ => Rule::read(&message).map(drop),
+                };
+                assert_eq!(read, Ok(()), "{name}");
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
         #[test]

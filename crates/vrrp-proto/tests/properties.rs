@@ -19,6 +19,16 @@ fn header() -> impl Strategy<Value = (Vrid, AdvertisedPriority)> {
     })
 }
 
+#[test]
+fn the_seeds_of_the_fuzz_targets_keep_every_promise() {
+    for (_, data) in lvs_testkit::seeds("vrrp_packets") {
+        fuzzing::packets(&data);
+    }
+    for (_, data) in lvs_testkit::seeds("vrrp_operations") {
+        fuzzing::operations(&Operation::all_of(&data));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 

@@ -103,13 +103,17 @@ pub(crate) fn a_server_goes_and_comes(
 /// A client whose server stops gets another one, though it was to stay.
 pub(crate) fn a_client_moves(client: &Host, director: &Director, webs: &mut [Web; 2], url: &str) {
     let [web, other] = webs;
-    assert_eq!(client.fetch(url), web.host.name());
+    let fetch_from = |web: &Web| {
+        let answer = client.fetch(url);
+        assert_eq!(answer, web.host.name(), "{}", director.evidence());
+    };
+    fetch_from(web);
     web.stop();
     wait_served_by(director, &[other]);
-    assert_eq!(client.fetch(url), other.host.name());
+    fetch_from(other);
     web.start_again();
     wait_served_by(director, &[web, other]);
-    assert_eq!(client.fetch(url), other.host.name());
+    fetch_from(other);
 }
 
 /// Waits until every service has these servers in the table, and no other.

@@ -63,6 +63,14 @@ impl Director {
         output.lines().filter(|line| line.contains(text)).count()
     }
 
+    /// What tells why a connection has gone where it has: the log, the table and its connections.
+    pub(crate) fn evidence(&self) -> String {
+        let log = self.lvsd.output();
+        let table = self.host.run(&["lvsadm", "-Ln"]);
+        let connections = self.host.run(&["lvsadm", "-Lnc"]);
+        format!("the log was\n{log}\n{table}\n{connections}")
+    }
+
     /// What it says of itself, if it answers.
     pub(crate) fn try_status(&self) -> Option<Status> {
         let mut client = Client::connect(&self.run_dir().join("control.sock")).ok()?;

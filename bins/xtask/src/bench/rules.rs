@@ -84,8 +84,10 @@ pub(super) fn run(rounds: Rounds) -> Result<bool> {
     step::heading("rules");
     let folder = tempfile::tempdir().context("cannot make a folder")?;
     let library = lab::library()?;
+    let memory = lab::memory_folder(1)?;
     let boot = lab::Boot {
         library: &library,
+        memory: &memory,
         // The last one: the first is busiest with interrupts.
         core: Some(std::thread::available_parallelism()?.get() - 1),
         interactive: false,
@@ -101,14 +103,20 @@ pub(super) fn run(rounds: Rounds) -> Result<bool> {
         ],
         folder: step::root(),
         environment: lab::inherited(),
+        shell: false,
         limit: LIMIT,
     };
-    let outcome = boot.run(&[job], |line| println!("{line}"))?;
-    if let Some(last_words) = outcome.crash {
+    let mut outcome = None;
+    let crash = boot.run(&lab::Deal::new(vec![job])?, |told| match told {
+        lab::Told::Began(_) => {}
+        lab::Told::Line(line) => println!("{line}"),
+        lab::Told::Ended(end) => outcome = Some(end),
+    })?;
+    if let Some(last_words) = crash {
         bail!("the lab's kernel died: {last_words}");
     }
-    if outcome.ends != [lab::End::Status(0)] {
-        bail!("the comparison failed: {:?}", outcome.ends);
+    if outcome != Some(lab::End::Status(0)) {
+        bail!("the comparison failed: {outcome:?}");
     }
     report(&read(folder.path())?)
 }

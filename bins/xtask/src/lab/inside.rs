@@ -1,4 +1,4 @@
-//! The first process inside the lab's kernel: mounts, modules, the jobs in turn, off.
+//! The first process inside a kernel of the lab: mounts, modules, one job after the other, off.
 //!
 //! Design: the kernel shares the file system of the machine, so the same binary that booted it is
 //! its first process, and what it runs are the files that were just built. Nothing on the machine
@@ -16,6 +16,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 
 use anyhow::{Context, Result, bail};
+use lvs_testkit::SKIPPED_FILE;
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
@@ -61,7 +62,7 @@ pub(crate) fn run() -> Result<Infallible> {
     }
     let folder = std::env::var_os(FOLDER).context("the kernel was not booted by us")?;
     let folder = Path::new(&folder);
-    let outcome = prepare(folder).and_then(|()| do_jobs(folder));
+    let outcome = prepare().and_then(|()| do_jobs(folder));
     // To the console, which the outside reads; there is nobody else.
     match outcome {
         Ok(()) => notify(Notice::Off)?,
@@ -71,7 +72,7 @@ pub(crate) fn run() -> Result<Infallible> {
     Ok(reboot(RebootMode::RB_POWER_OFF)?)
 }
 
-fn prepare(folder: &Path) -> Result<()> {
+fn prepare() -> Result<()> {
     mount_at("proc", "/proc", "")?;
     mount_at("sysfs", "/sys", "")?;
     mount_at("tmpfs", "/run", "mode=755")?;
@@ -97,7 +98,7 @@ fn prepare(folder: &Path) -> Result<()> {
         let _ = symlink(format!("/proc/self/fd{target}"), format!("/dev/{name}"));
     }
     fs::write("/proc/sys/kernel/hostname", "lab")?;
-    load_modules(folder)?;
+    load_modules()?;
     let status = Command::new("ip")
         .args(["link", "set", "lo", "up"])
         .status();
@@ -115,7 +116,7 @@ fn mount_at(kind: &str, target: &str, options: &str) -> Result<()> {
 }
 
 /// Debian keeps the modules where modprobe does not look, so the kernel gets a modprobe of its own.
-fn load_modules(folder: &Path) -> Result<()> {
+fn load_modules() -> Result<()> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let release = release.trim();
     let place = Path::new(MODULES).join("lib/modules");
@@ -137,7 +138,7 @@ fn load_modules(folder: &Path) -> Result<()> {
     let loaded = Command::new(&script).arg("-a").args(PRELOADED).output();
     let loaded = loaded.context("cannot run modprobe")?;
     // Not fatal: tests that need one say so.
-    fs::write(folder.join("modprobe.log"), &loaded.stderr)?;
+    console()?.write_all(&loaded.stderr)?;
     Ok(())
 }
 
@@ -147,7 +148,15 @@ fn do_jobs(folder: &Path) -> Result<()> {
     let _open = open(SERIAL)?;
     notify(Notice::Ready)?;
     for (number, job) in jobs.iter().enumerate() {
-        let end = run_job(job).with_context(|| format!("cannot run {}", job.name))?;
+        if !job::take(folder, number)? {
+            continue;
+        }
+        // Behind what the job prints, on the same line, so that the outside knows whose it is.
+        let mut line = if job.shell { console()? } else { open(SERIAL)? };
+        let mut notify = |notice: Notice| line.write_all(format!("{notice}\n").as_bytes());
+        notify(Notice::Began(number))?;
+        let end = run_job(job, &job::skipped_file(folder, number))
+            .with_context(|| format!("cannot run {}", job.name))?;
         clean_up();
         notify(Notice::Ended(number, end))?;
     }
@@ -157,12 +166,13 @@ fn do_jobs(folder: &Path) -> Result<()> {
 }
 
 /// Runs a job to its end, copying what it prints to the serial line.
-fn run_job(job: &Job) -> Result<End> {
+fn run_job(job: &Job, skipped: &Path) -> Result<End> {
     let (reader, writer) = std::io::pipe()?;
     let child = Command::new(&job.program)
         .args(&job.arguments)
         .current_dir(&job.folder)
         .envs(job.environment.iter().map(|(name, value)| (name, value)))
+        .env(SKIPPED_FILE, skipped)
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
         .stderr(writer)
@@ -229,6 +239,10 @@ fn copy(from: impl std::io::Read) -> Result<()> {
     let mut reader = BufReader::new(from);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 {
+        // Whoever died in the middle of one; what comes next has to begin a line.
+        if !line.ends_with(b"\n") {
+            line.push(b'\n');
+        }
         if serial.write_all(&line).is_err() {
             // The end of a shell on that line has hung it up.
             serial = open(SERIAL)?;

@@ -1,8 +1,9 @@
 //! A user-mode kernel as a child process: how it is started, read and ended.
 //!
-//! Design: two of its lines are connected. The serial line carries what the jobs print; the console
-//! carries the kernel's own words and our notices. A kernel that ends without the notice that it
-//! was meant to has crashed, and its last words are kept.
+//! Design: two of its lines are connected. The serial line carries what the jobs print, and between
+//! that our notices of them; the console carries the kernel's own words and our other notices. Where
+//! the serial line is a user's terminal, all notices are on the console. A kernel that ends without
+//! the notice that it was meant to has crashed, and its last words are kept.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
@@ -15,10 +16,10 @@ use anyhow::{Context, Result, bail};
 use nix::sys::statvfs::statvfs;
 use nix::sys::termios::{self, SetArg};
 
-use super::job::{self, End, Job, Notice};
+use super::job::{Deal, End, Job, Notice};
 use crate::step;
 
-/// The memory of the kernel, in MiB. Taken as it is used.
+/// The memory of a kernel, in MiB. Taken as it is used.
 const MEMORY: u64 = 1024;
 
 /// The environment variable by which the first process finds the folder of its boot.
@@ -30,51 +31,62 @@ const BOOT_LIMIT: Duration = Duration::from_secs(60);
 /// How many lines of the console are kept for the report of a crash.
 const LAST_WORDS: usize = 40;
 
+/// What the kernel says when it has crashed. It means to end itself then, but a first process of a
+/// PID namespace does not die of its own signals.
+const PANIC: &str = "Kernel panic";
+
+/// How long it may go on speaking.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(2);
+
 /// How a kernel is to run.
 #[derive(Debug)]
 pub(crate) struct Boot<'a> {
     /// The library that lets it run on this processor; see the crate `uml-xstate`.
     pub(crate) library: &'a Path,
+    /// Where its memory is kept as a file; see [`memory_folder`].
+    pub(crate) memory: &'a Path,
     /// Only on this core of the machine.
     pub(crate) core: Option<usize>,
     /// The terminal is the serial line, for a shell inside.
     pub(crate) interactive: bool,
 }
 
-/// What came of a boot.
+/// What a boot tells of its jobs, in order.
 #[derive(Debug)]
-pub(crate) struct Outcome {
-    /// How the jobs ended, in order. Fewer than there were if the kernel crashed.
-    pub(crate) ends: Vec<End>,
-    /// The last lines of the console, if it did not end as it should.
-    pub(crate) crash: Option<String>,
+pub(crate) enum Told<'a> {
+    /// The job of this number begins.
+    Began(usize),
+    /// It prints a line.
+    Line(&'a str),
+    /// It has ended.
+    Ended(End),
 }
 
 enum Event {
     Serial(String),
     Console(String),
-    Closed,
 }
 
 impl Boot<'_> {
-    /// Boots, does the jobs, and hands each line that they print to `see`.
-    pub(crate) fn run(&self, jobs: &[Job], mut see: impl FnMut(&str)) -> Result<Outcome> {
-        let folder = tempfile::tempdir().context("cannot make a folder for the lab")?;
-        job::write(folder.path(), jobs)?;
+    /// Boots and does the jobs that are still to be taken. The last lines of the console come back
+    /// if the kernel did not end as it should.
+    pub(crate) fn run(
+        &self,
+        deal: &Deal,
+        mut tell: impl FnMut(Told<'_>),
+    ) -> Result<Option<String>> {
         let terminal = self.interactive.then(Terminal::save).flatten();
-        let mut child = self.start(folder.path())?;
+        let mut child = self.start(deal.folder())?;
         let (sender, events) = channel();
-        let mut lines = 1;
         if let Some(serial) = child.stdout.take() {
             read(serial, sender.clone(), Event::Serial);
-            lines += 1;
         }
         let console = child.stderr.take().context("the console is piped")?;
         read(console, sender, Event::Console);
-        let outcome = follow(&events, lines, jobs, child.stdin.take(), &mut see);
-        end(&mut child, outcome.crash.is_some());
+        let crash = follow(&events, deal.jobs(), child.stdin.take(), &mut tell);
+        end(&mut child, crash.is_some());
         drop(terminal);
-        Ok(outcome)
+        Ok(crash)
     }
 
     fn start(&self, folder: &Path) -> Result<Child> {
@@ -105,7 +117,7 @@ impl Boot<'_> {
             .arg("lab-inside")
             .arg(format!("{FOLDER}={}", folder.display()))
             .env("LD_PRELOAD", self.library)
-            .env("TMPDIR", memory_folder()?)
+            .env("TMPDIR", self.memory)
             .stdin(match (self.interactive, std::io::stdin().is_terminal()) {
                 (false, _) => Stdio::null(),
                 (true, true) => Stdio::inherit(),
@@ -121,57 +133,59 @@ impl Boot<'_> {
     }
 }
 
-/// Reads both lines until the kernel has closed them, or a limit is over.
+/// Reads both lines until the kernel has closed them, or a limit is over; the last words of a kernel
+/// that has crashed.
 fn follow(
     events: &Receiver<Event>,
-    mut open: usize,
     jobs: &[Job],
     mut input: Option<ChildStdin>,
-    see: &mut dyn FnMut(&str),
-) -> Outcome {
-    let mut ends = Vec::new();
+    tell: &mut dyn FnMut(Told<'_>),
+) -> Option<String> {
     let mut last_words = VecDeque::new();
     let mut off = false;
     let mut deadline = Instant::now() + BOOT_LIMIT;
-    // Of the jobs the inside looks after itself; if it does not, the kernel hangs.
-    let job_limit = |number: usize| {
-        jobs.get(number)
-            .map_or(BOOT_LIMIT, |job| job.limit + BOOT_LIMIT)
-    };
-    while open > 1 || (open == 1 && !off) {
+    loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match events.recv_timeout(left) {
-            Ok(Event::Serial(line)) => see(&line),
-            Ok(Event::Console(line)) => match Notice::parse(&line) {
-                Some(Notice::Ready) => {
-                    deadline = Instant::now() + job_limit(0);
-                    // Only with --keep and without a terminal.
-                    if let Some(input) = input.take() {
-                        std::thread::spawn(move || type_in(input));
-                    }
-                }
-                Some(Notice::Ended(_, end)) => {
-                    ends.push(end);
-                    deadline = Instant::now() + job_limit(ends.len());
-                }
-                Some(Notice::Off) => off = true,
-                None => {
-                    last_words.push_back(line);
-                    if last_words.len() > LAST_WORDS {
-                        last_words.pop_front();
-                    }
-                }
-            },
-            Ok(Event::Closed) => open -= 1,
+        let event = match events.recv_timeout(left) {
+            Ok(event) => event,
             Err(RecvTimeoutError::Timeout) => {
                 last_words.push_back("the kernel does not answer any more".to_owned());
                 break;
             }
             Err(RecvTimeoutError::Disconnected) => break,
+        };
+        let (Event::Serial(line) | Event::Console(line)) = &event;
+        match (Notice::parse(line), event) {
+            (Some(Notice::Ready), _) => {
+                // Only with --keep and without a terminal.
+                if let Some(input) = input.take() {
+                    std::thread::spawn(move || type_in(input));
+                }
+            }
+            (Some(Notice::Began(number)), _) => {
+                // The inside looks after the limit; if it does not, the kernel hangs.
+                let limit = jobs.get(number).map_or(Duration::ZERO, |job| job.limit);
+                deadline = Instant::now() + limit + BOOT_LIMIT;
+                tell(Told::Began(number));
+            }
+            (Some(Notice::Ended(_, end)), _) => {
+                deadline = Instant::now() + BOOT_LIMIT;
+                tell(Told::Ended(end));
+            }
+            (Some(Notice::Off), _) => off = true,
+            (None, Event::Serial(line)) => tell(Told::Line(&line)),
+            (None, Event::Console(line)) => {
+                if line.contains(PANIC) {
+                    deadline = Instant::now() + LAST_WORDS_LIMIT;
+                }
+                last_words.push_back(line);
+                if last_words.len() > LAST_WORDS {
+                    last_words.pop_front();
+                }
+            }
         }
     }
-    let crash = (!off).then(|| Vec::from(last_words).join("\n"));
-    Outcome { ends, crash }
+    (!off).then(|| Vec::from(last_words).join("\n"))
 }
 
 fn read(
@@ -187,7 +201,6 @@ fn read(
             let _ = events.send(event(text.trim_end_matches(['\r', '\n']).to_owned()));
             line.clear();
         }
-        let _ = events.send(Event::Closed);
     });
 }
 
@@ -215,11 +228,12 @@ fn end(child: &mut Child, crashed: bool) {
     let _ = child.wait();
 }
 
-/// Where the kernel may keep its memory as a file: in memory, if there is room.
-fn memory_folder() -> Result<PathBuf> {
+/// Where so many kernels at a time may keep their memory, if there is room: in memory if possible.
+pub(crate) fn memory_folder(kernels: u64) -> Result<PathBuf> {
+    let needed = (MEMORY * kernels) << 20;
     let has_room = |path: &&PathBuf| {
         statvfs(path.as_path())
-            .is_ok_and(|room| room.blocks_available() * room.fragment_size() >= MEMORY << 20)
+            .is_ok_and(|room| room.blocks_available() * room.fragment_size() >= needed)
     };
     let candidates = [
         PathBuf::from("/dev/shm"),
@@ -228,7 +242,10 @@ fn memory_folder() -> Result<PathBuf> {
     ];
     match candidates.iter().find(has_room) {
         Some(folder) => Ok(folder.clone()),
-        None => bail!("no {MEMORY} MiB free in /dev/shm, the temporary folder or /var/tmp"),
+        None => bail!(
+            "no {} MiB free in /dev/shm, the temporary folder or /var/tmp",
+            needed >> 20
+        ),
     }
 }
 
