@@ -1,5 +1,8 @@
 //! Stories with times: what each option changes. A line of a story is a time and what came out.
 
+#[path = "behaviour/last_word.rs"]
+mod last_word;
+
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
