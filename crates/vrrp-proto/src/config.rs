@@ -87,7 +87,9 @@ pub struct InstanceConfig {
     ///
     /// Default true, against keepalived (`higher_prio_send_advert`): two masters that could not
     /// hear each other leave hosts with the address of the one that yields; its last advertisement
-    /// tells the other that it has to announce the addresses again.
+    /// tells the other that it has to announce the addresses again. With
+    /// [`answer_lower`](Self::answer_lower) the Backup that has yielded repeats it, more and more
+    /// rarely, until the Master answers: against the RFCs, by which a Backup never sends.
     pub answer_higher: bool,
     /// As address owner, ignore all advertisements. Default false. keepalived.conf(5)
     /// `owner_ignore_adverts`.

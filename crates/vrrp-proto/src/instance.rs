@@ -5,6 +5,7 @@
 //! | Initialize | is ignored | start-up delay over: Backup; the owner: Master | Fault |
 //! | Backup | of priority 0: wait for the skew time only | runs out: Master | Fault |
 //! | | of a Master not below us, or without preemption: wait anew | | |
+//! | | of a Master that has not answered our last word: the word again, now and then | | |
 //! | | of a lower Master: ignored | | |
 //! | Master | of priority 0: answered at once | advertise again | resign, Fault |
 //! | | of a better Master: Backup | | |
@@ -37,6 +38,7 @@ mod auth;
 mod backup;
 mod check;
 pub mod election;
+mod last_word;
 mod limit;
 mod master;
 mod output;

@@ -1,15 +1,24 @@
 //! Stories with times: what each option changes. A line of a story is a time and what came out.
 
+#[path = "behaviour/addresses.rs"]
+mod addresses;
+#[path = "behaviour/groups.rs"]
+mod groups;
+#[path = "behaviour/last_word.rs"]
+mod last_word;
+#[path = "behaviour/stalls.rs"]
+mod stalls;
+
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use vrrp_proto::config::{Delivery, GroupConfig, NamedInstance, PacingConfig, Preempt};
+use vrrp_proto::config::{Delivery, GroupConfig, NamedInstance, Preempt};
 use vrrp_proto::track::{Judge, Verdict};
 use vrrp_proto::{
     AdvertInterval, Datagram, Event, Family, Input, InstanceConfig, InterfaceState, Name, Output,
     Priority, Router, RouterConfig, RouterOutput, State, Suspicion, Time, TrackReport, TrackStatus,
-    TrackerConfig, Trouble, Version, VirtualAddress, Vrid,
+    TrackerConfig, Version, Vrid,
 };
 
 fn config(interface: &str, priority: u8) -> InstanceConfig {
@@ -249,146 +258,6 @@ fn a_better_master_ends_the_preemption_delay() {
 }
 
 #[test]
-fn announcements_follow_their_plan() {
-    let mut ours = config("eth0", 150);
-    ours.addresses.clear();
-    let mut ours = ours
-        .with_address("10.0.0.101".parse().unwrap())
-        .with_address("10.0.0.102".parse().unwrap());
-    ours.announce.repeat = 2;
-    ours.announce.delay = Duration::from_secs(2);
-    ours.announce.refresh = Duration::from_secs(4);
-    ours.announce.refresh_repeat = 1;
-    let mut story = Story::new(&of([("vr", ours)]));
-    story.until(secs(12));
-    let took_over = "3.4140625s vr announces 10.0.0";
-    let expected = [
-        format!("{took_over}.101"),
-        format!("{took_over}.102"),
-        format!("{took_over}.101"),
-        format!("{took_over}.102"),
-        "5.4140625s vr announces 10.0.0.101".to_owned(),
-        "5.4140625s vr announces 10.0.0.102".to_owned(),
-        "5.4140625s vr announces 10.0.0.101".to_owned(),
-        "5.4140625s vr announces 10.0.0.102".to_owned(),
-        "7.4140625s vr announces 10.0.0.101".to_owned(),
-        "7.4140625s vr announces 10.0.0.102".to_owned(),
-        "11.4140625s vr announces 10.0.0.101".to_owned(),
-        "11.4140625s vr announces 10.0.0.102".to_owned(),
-    ];
-    assert_eq!(story.told("announces"), expected);
-}
-
-#[test]
-fn interfaces_without_advertisements_are_reminded_of_with_one_address_each() {
-    let mut ours = config("eth0", 150);
-    ours.announce.repeat = 1;
-    ours.announce.delay = Duration::ZERO;
-    for address in ["10.0.1.1", "10.0.1.2"] {
-        ours.addresses.push(VirtualAddress {
-            address: address.parse().unwrap(),
-            interface: "eth1".into(),
-            advertised: false,
-            announced: true,
-        });
-    }
-    ours.reminders.interval = Duration::from_secs(3);
-    ours.reminders.interfaces = vec!["eth1".into(), "eth2".into()];
-    let mut story = Story::new(&of([("vr", ours)]));
-    story.until(secs(10));
-    assert_eq!(
-        story.told("announces"),
-        [
-            "3.4140625s vr announces 10.0.0.100",
-            "3.4140625s vr announces 10.0.1.1",
-            "3.4140625s vr announces 10.0.1.2",
-            "6.4140625s vr announces 10.0.1.1",
-            "9.4140625s vr announces 10.0.1.1",
-        ]
-    );
-}
-
-#[test]
-fn announcements_of_all_instances_keep_the_gap_of_their_interface() {
-    let mut other = config("eth0", 150);
-    other.vrid = Vrid::try_from(8).unwrap();
-    other.addresses.clear();
-    let other = other.with_address("10.0.0.200".parse().unwrap());
-    let mut config = of([("one", config("eth0", 150)), ("two", other)]);
-    config.pacing = vec![PacingConfig {
-        interfaces: vec!["eth0".into()],
-        arp_gap: Duration::from_millis(100),
-        neighbour_gap: Duration::ZERO,
-    }];
-    let mut story = Story::new(&config);
-    story.until(secs(4));
-    assert_eq!(
-        story.told("announces"),
-        [
-            "3.4140625s one announces 10.0.0.100",
-            "3.5140625s two announces 10.0.0.200",
-        ]
-    );
-}
-
-#[test]
-fn an_announcement_that_waits_is_forgotten_with_its_address() {
-    let mut ours = config("eth0", 150);
-    ours.announce.repeat = 3;
-    let mut config = of([("vr", ours)]);
-    config.pacing = vec![PacingConfig {
-        interfaces: vec!["eth0".into()],
-        arp_gap: Duration::from_secs(1),
-        neighbour_gap: Duration::ZERO,
-    }];
-    let mut story = Story::new(&config);
-    story.until(secs(4));
-    story.hear("eth0", &packet(9, 200));
-    assert_eq!(story.state("vr"), State::Backup);
-    story.until(secs(7));
-    assert_eq!(
-        story.told("announces"),
-        ["3.4140625s vr announces 10.0.0.100"]
-    );
-}
-
-#[test]
-fn a_flood_of_lower_advertisements_is_answered_but_announced_over_once_an_interval() {
-    let mut ours = config("eth0", 150);
-    ours.announce.delay = Duration::ZERO;
-    ours.announce.lower_delay = Duration::ZERO;
-    let mut story = Story::new(&of([("vr", ours)]));
-    story.until(secs(4));
-    story.tell();
-    let lower = packet(9, 100);
-    for millis in 0..2000 {
-        story.until(Time::from_millis(4000 + millis));
-        story.hear("eth0", &lower);
-    }
-    let lines = story.tell();
-    let count = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
-    assert_eq!(count("announces"), 2);
-    assert_eq!(count("LowerPriorityHeard"), 2);
-    assert_eq!(count("SecondMaster"), 1);
-    assert_eq!(count("sends"), 2002);
-}
-
-#[test]
-fn the_goodbye_of_a_preempted_master_is_no_news() {
-    let mut story = Story::new(&of([("vr", config("eth0", 150))]));
-    let lower = packet(9, 100);
-    story.until(secs(3));
-    story.hear("eth0", &lower);
-    story.until(Time::from_millis(3_500));
-    story.tell();
-    story.hear("eth0", &lower);
-    assert_eq!(story.tell(), ["3.5s vr GoodbyeHeard", "3.5s vr sends 150"]);
-    story.until(secs(4));
-    story.hear("eth0", &lower);
-    assert_eq!(story.told("LowerPriorityHeard").len(), 1);
-}
-
-#[test]
 fn a_second_master_that_does_not_hear_us_is_reported_until_it_is_gone() {
     let mut story = Story::new(&of([("vr", config("eth0", 150))]));
     let lower = packet(9, 100);
@@ -433,104 +302,6 @@ fn why_there_are_two_masters_is_guessed_from_what_is_dropped() {
     let other = |it: &mut InstanceConfig| it.addresses[0].address = [10, 0, 0, 200].into();
     assert_eq!(suspicion(other), Some(Suspicion::VridClash));
     assert_eq!(suspicion(|_| {}), None);
-}
-
-#[test]
-fn a_group_becomes_master_when_all_its_members_would() {
-    let config = grouped([("a", config("eth0", 150)), ("b", config("eth1", 150))]);
-    let mut story = Story::new(&config);
-    let master = packet(9, 200);
-    story.until(secs(3));
-    story.hear("eth1", &master);
-    story.until(secs(6));
-    assert_eq!(story.state("a"), State::Backup); // ready since 3.4140625 s
-    story.tell();
-    story.until(secs(7));
-    assert_eq!(
-        story.tell(),
-        [
-            "6.4140625s b sends 150",
-            "6.4140625s b adds 1",
-            "6.4140625s b announces 10.0.0.100",
-            "6.4140625s b MASTER (no advert of 10.0.0.9 for 3.4140625s)",
-            "6.4140625s g follows b to MASTER",
-            "6.4140625s a sends 150",
-            "6.4140625s a adds 1",
-            "6.4140625s a announces 10.0.0.100",
-            "6.4140625s a MASTER (group g follows b)",
-            "6.4140625s g is MASTER",
-        ]
-    );
-}
-
-#[test]
-fn a_group_follows_its_first_member_to_backup_and_to_fault() {
-    let config = grouped([("a", config("eth0", 150)), ("b", config("eth1", 150))]);
-    let mut story = Story::new(&config);
-    story.until(secs(4));
-    story.tell();
-    story.hear("eth1", &packet(9, 200));
-    assert_eq!(
-        story.tell(),
-        [
-            "4s b sends 150",
-            "4s b removes 1",
-            "4s b BACKUP (advert of 10.0.0.9 with priority 200, ours 150)",
-            "4s g follows b to BACKUP",
-            "4s a sends 0",
-            "4s a removes 1",
-            "4s a BACKUP (group g follows b)",
-            "4s g is BACKUP",
-        ]
-    );
-    story.link("eth0", false);
-    assert_eq!(
-        story.tell(),
-        [
-            "4s a FAULT (interface eth0 down)",
-            "4s g follows a to FAULT",
-            "4s b FAULT (member a of group g has a fault)",
-            "4s g is FAULT",
-        ]
-    );
-    story.link("eth1", false);
-    story.link("eth0", true);
-    assert_eq!(story.state("a"), State::Fault);
-    story.link("eth1", true);
-    assert_eq!(story.state("a"), State::Backup);
-    assert_eq!(story.state("b"), State::Backup);
-    assert_eq!(story.tell().last().unwrap(), "4s g is BACKUP");
-}
-
-#[test]
-fn a_member_that_leaves_its_group_does_not_wait_for_it_any_more() {
-    let ours = [("a", config("eth0", 150)), ("b", config("eth1", 150))];
-    let mut story = Story::new(&grouped(ours.clone()));
-    for second in 1..=5 {
-        story.until(secs(second));
-        story.hear("eth1", &packet(9, 200));
-    }
-    assert_eq!(story.state("a"), State::Backup);
-    story.give(Input::Configure(of(ours)));
-    story.until(secs(9));
-    assert_eq!(story.state("a"), State::Master);
-}
-
-#[test]
-fn a_group_of_owners_is_master_at_once() {
-    let mut story = Story::new(&grouped([
-        ("a", config("eth0", 255)),
-        ("b", config("eth1", 255)),
-    ]));
-    assert_eq!(
-        story.told("MASTER"),
-        [
-            "0s b MASTER (address owner, priority 255)",
-            "0s g follows b to MASTER",
-            "0s a MASTER (group g follows b)",
-            "0s g is MASTER",
-        ]
-    );
 }
 
 #[test]
@@ -615,241 +386,6 @@ fn a_virtual_address_of_another_instance_is_no_source() {
     });
     let source = story.router.instance("one").unwrap().source();
     assert_eq!(source, Some(IpAddr::from([10, 0, 0, 5])));
-}
-
-#[test]
-fn a_restarted_master_goes_on_if_nobody_can_have_noticed() {
-    for (silent_ms, expected) in [(1_999, State::Master), (2_000, State::Backup)] {
-        let mut router = Router::new();
-        router
-            .configure(secs(100), &of([("vr", config("eth0", 150))]))
-            .unwrap();
-        router.resume(secs(100), &"vr".into(), Duration::from_millis(silent_ms));
-        let state = InterfaceState::up([[10, 0, 0, 5].into()]);
-        router.handle_interface(secs(100), &"eth0".into(), &state);
-        assert_eq!(router.instance("vr").unwrap().state(), expected);
-        let removed = std::iter::from_fn(|| router.poll_output()).any(|it| {
-            matches!(
-                it,
-                RouterOutput::Instance {
-                    output: Output::RemoveAddresses { .. },
-                    ..
-                }
-            )
-        });
-        assert_eq!(removed, expected == State::Backup);
-    }
-}
-
-#[test]
-fn a_backup_that_slept_listens_before_it_takes_over() {
-    // Woken at the very end of its wait, but not at the looks before: it slept through them.
-    let mut story = Story::new(&of([("vr", config("eth0", 150))]));
-    let end = Time::ZERO + Duration::from_nanos(3_414_062_500);
-    story.router.handle_timeout(end);
-    story.drain();
-    assert_eq!(story.state("vr"), State::Backup);
-    let timers = story.router.instance("vr").unwrap().status().timers;
-    let listen = Duration::from_nanos(1_414_062_500);
-    assert_eq!(timers.master_down, Some(end + listen));
-    // The Master lives.
-    story.now = end + Duration::from_secs(1);
-    story.hear("eth0", &packet(9, 200));
-    story.until(secs(6));
-    assert_eq!(story.state("vr"), State::Backup);
-}
-
-#[test]
-fn a_backup_that_slept_at_the_end_of_its_wait_listens_first() {
-    // Every look before was in time.
-    let mut story = Story::new(&of([("vr", config("eth0", 150))]));
-    story.until(secs(3));
-    let end = Duration::from_nanos(3_414_062_500);
-    story.now = Time::ZERO + end + Duration::from_millis(501);
-    story.router.handle_timeout(story.now);
-    story.drain();
-    assert_eq!(story.state("vr"), State::Backup);
-    assert_eq!(story.told("Stalled"), ["3.9150625s vr Stalled"]);
-}
-
-#[test]
-fn a_backup_that_slept_takes_over_if_there_really_is_nobody() {
-    let mut story = Story::new(&of([("vr", config("eth0", 150))]));
-    story.now = secs(60);
-    story.router.handle_timeout(secs(60));
-    story.drain();
-    story.until(secs(62));
-    assert_eq!(
-        story.told("vr "),
-        [
-            "0s vr removes 1",
-            "0s vr BACKUP (start)",
-            "60s vr Stalled",
-            "61.4140625s vr sends 150",
-            "61.4140625s vr adds 1",
-            "61.4140625s vr announces 10.0.0.100",
-            "61.4140625s vr MASTER (no advert of anybody for 61.4140625s)",
-        ]
-    );
-}
-
-#[test]
-fn a_little_lateness_delays_nothing() {
-    let mut story = Story::new(&of([("vr", config("eth0", 150))]));
-    while story.state("vr") == State::Backup {
-        story.now = story.router.poll_timeout().unwrap() + Duration::from_millis(499);
-        story.router.handle_timeout(story.now);
-        story.drain();
-    }
-    assert_eq!(story.told("Stalled"), [""; 0]);
-    assert_eq!(story.now, Time::ZERO + Duration::from_nanos(3_913_062_500));
-}
-
-#[test]
-fn a_master_that_slept_advertises_and_announces_again() {
-    let mut story = Story::new(&of([("vr", config("eth0", 150))]));
-    story.until(secs(10));
-    story.tell();
-    story.now = secs(20);
-    story.router.handle_timeout(secs(20));
-    story.drain();
-    assert_eq!(story.tell(), ["20s vr Stalled", "20s vr sends 150"]);
-    story.until(secs(21));
-    assert_eq!(
-        story.tell(),
-        ["21s vr sends 150", "21s vr announces 10.0.0.100"]
-    );
-}
-
-#[test]
-fn a_master_that_slept_does_not_answer_what_came_meanwhile() {
-    let mut story = Story::new(&of([("vr", config("eth0", 150))]));
-    story.until(secs(10));
-    story.tell();
-    // All that lay in its socket, by the time at which it came.
-    for second in 13..20 {
-        story.now = secs(second);
-        story.hear("eth0", &packet(9, 100));
-    }
-    assert_eq!(story.tell(), [""; 0]);
-    story.router.handle_timeout(secs(20));
-    story.drain();
-    story.until(secs(21));
-    // The other one is still there.
-    story.hear("eth0", &packet(9, 100));
-    assert_eq!(
-        story.tell(),
-        [
-            "19s vr Stalled",
-            "19s vr sends 150",
-            "19s vr announces 10.0.0.100",
-            "21s vr sends 150",
-            "21s vr announces 10.0.0.100",
-            "21s vr LowerPriorityHeard",
-            "21s vr announces 10.0.0.100",
-            "21s vr sends 150",
-        ]
-    );
-    // A better one wins at once.
-    story.now = secs(25);
-    story.hear("eth0", &packet(9, 200));
-    assert_eq!(story.state("vr"), State::Backup);
-}
-
-#[test]
-fn a_master_that_slept_can_be_told_to_yield() {
-    let mut ours = config("eth0", 150);
-    ours.preempt = Preempt::Never;
-    ours.yield_after_stall = true;
-    let mut story = Story::new(&of([("vr", ours)]));
-    story.until(secs(10));
-    story.tell();
-    story.now = secs(20);
-    story.router.handle_timeout(secs(20));
-    story.drain();
-    assert_eq!(
-        story.tell(),
-        [
-            "20s vr Stalled",
-            "20s vr sends 0",
-            "20s vr removes 1",
-            "20s vr BACKUP (was not scheduled for 9.5859375s)",
-        ]
-    );
-}
-
-#[test]
-fn the_rhythm_of_a_master_does_not_drift() {
-    let mut story = Story::new(&of([("vr", config("eth0", 150))]));
-    story.until(secs(4));
-    for _ in 0..100 {
-        story.now = story.router.poll_timeout().unwrap() + Duration::from_millis(3);
-        story.router.handle_timeout(story.now);
-        story.drain();
-    }
-    let sent = story.told("sends").len() as u64;
-    let advert = story
-        .router
-        .instance("vr")
-        .unwrap()
-        .status()
-        .timers
-        .advertisement;
-    let expected = Duration::from_nanos(3_414_062_500) + Duration::from_secs(sent);
-    assert_eq!(advert, Some(Time::ZERO + expected));
-}
-
-#[test]
-fn an_address_that_is_taken_again_and_again_is_put_back_once_an_interval() {
-    let mut story = Story::new(&of([("vr", config("eth0", 150))]));
-    story.until(secs(10));
-    story.tell();
-    for millis in 0..2500 {
-        story.until(Time::from_millis(10_000 + millis));
-        let trouble = Trouble::AddressLost {
-            address: [10, 0, 0, 100].into(),
-            interface: "eth0".into(),
-        };
-        story.give(Input::Trouble {
-            instance: "vr".into(),
-            trouble,
-        });
-    }
-    assert_eq!(
-        story.told("adds"),
-        ["10s vr adds 1", "11s vr adds 1", "12s vr adds 1"]
-    );
-    assert_eq!(story.state("vr"), State::Master);
-}
-
-#[test]
-fn addresses_that_cannot_be_added_are_left_to_others_for_a_while() {
-    let mut story = Story::new(&of([("vr", config("eth0", 150))]));
-    story.until(secs(4));
-    for second in 4..7 {
-        story.until(secs(second));
-        let trouble = Trouble::AddressNotInstalled {
-            address: [10, 0, 0, 100].into(),
-            interface: "eth0".into(),
-            detail: "permission denied".to_owned(),
-        };
-        story.give(Input::Trouble {
-            instance: "vr".into(),
-            trouble,
-        });
-    }
-    assert_eq!(story.state("vr"), State::Fault);
-    // Back after 30 s, but it preempts nobody.
-    for second in 7..50 {
-        story.until(secs(second));
-        story.hear("eth0", &packet(9, 100));
-    }
-    assert_eq!(story.state("vr"), State::Backup);
-    // A change of the interface gives it another chance.
-    story.link("eth0", false);
-    story.link("eth0", true);
-    story.until(secs(54));
-    assert_eq!(story.state("vr"), State::Master);
 }
 
 #[test]
@@ -996,5 +532,75 @@ fn a_judge_holds_a_script_that_flaps_for_what_it_was() {
     for _ in 0..10 {
         assert_eq!(judge.handle_run(true), None);
         assert_eq!(judge.handle_run(false), None);
+    }
+}
+
+#[test]
+fn an_owner_is_master_again_as_soon_as_it_can() {
+    let mut story = Story::new(&of([("vr", config("eth0", 255))]));
+    story.link("eth0", false);
+    assert_eq!(story.state("vr"), State::Fault);
+    story.link("eth0", true);
+    assert_eq!(story.state("vr"), State::Master);
+}
+
+#[test]
+fn a_backup_that_starts_anew_has_forgotten_the_interval_of_its_master() {
+    let of_version_3 = |priority, centis| {
+        let mut config = config("eth0", priority);
+        config.version = Version::V3;
+        config.advert_interval = AdvertInterval::from_centis(centis).unwrap();
+        config
+    };
+    let mut story = Story::new(&of([("vr", of_version_3(150, 100))]));
+    story.hear("eth0", &packet_of(9, of_version_3(200, 300)));
+    let down = |story: &Story| {
+        let status = story.router.instance("vr").unwrap().status();
+        status.timers.master_down.unwrap()
+    };
+    let nanos = |nanos| Time::ZERO + Duration::from_nanos(nanos);
+    assert_eq!(down(&story), nanos(10_242_187_500));
+    story.link("eth0", false);
+    story.link("eth0", true);
+    assert_eq!(down(&story), nanos(3_414_062_500));
+}
+
+#[test]
+fn an_object_without_weight_is_waited_for() {
+    let mut ours = config("eth0", 150);
+    ours.trackers = vec![TrackerConfig {
+        name: "script must".into(),
+        weight: None,
+        reverse: false,
+    }];
+    let mut story = Story::new(&of([("vr", ours)]));
+    story.until(secs(60));
+    assert_eq!(story.state("vr"), State::Initialize);
+    story.track("script must", TrackStatus::Good);
+    assert_eq!(story.state("vr"), State::Backup);
+}
+
+#[test]
+fn over_ipv6_the_source_is_link_local_unless_it_is_unicast() {
+    let of_ipv6 = |delivery| {
+        let vrid = Vrid::try_from(7).unwrap();
+        let mut config = InstanceConfig::new(Version::V3, Family::Ipv6, vrid, "eth0")
+            .with_address("fe80::100".parse().unwrap());
+        config.delivery = delivery;
+        config
+    };
+    let [global, local, peer] =
+        ["2001:db8::1", "fe80::1", "2001:db8::2"].map(|it| it.parse::<IpAddr>().unwrap());
+    let multicast = Delivery::multicast(Family::Ipv6);
+    for (delivery, addresses, source) in [
+        (multicast.clone(), vec![global, local], Some(local)),
+        (multicast, vec![global], None),
+        (Delivery::unicast([peer]), vec![global], Some(global)),
+    ] {
+        let mut story = Story::new(&of([("vr", of_ipv6(delivery))]));
+        let state = InterfaceState::up(addresses);
+        let interface = "eth0".into();
+        story.give(Input::Interface { interface, state });
+        assert_eq!(story.router.instance("vr").unwrap().source(), source);
     }
 }

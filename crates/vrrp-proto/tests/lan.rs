@@ -11,7 +11,8 @@
 //! while the worse one does not hear the better one, and one interval longer; addresses are held
 //! before they are announced and gone on every way out of Master; changes of state are told, in
 //! order; members of a group agree; at the end there is one Master, no better one waits that may
-//! preempt, and every host believes in it; a recording of any node replays to the same outputs.
+//! preempt, and every host believes in it, also where wires were mended in one direction first; a
+//! recording of any node replays to the same outputs.
 
 #[path = "lan/invariants.rs"]
 mod invariants;

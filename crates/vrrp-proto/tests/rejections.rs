@@ -275,6 +275,24 @@ fn authentication_types() {
             }
         }
     }
+    // The type alone is no authentication, nor is a header that was not asked for.
+    let mut stripped = packet(&with(Authentication::Ah(secret)));
+    let header = 20..20 + ah::HEADER_LEN;
+    stripped[9] = 112;
+    let len = u16::try_from(stripped.len() - header.len()).unwrap();
+    stripped[2..4].copy_from_slice(&len.to_be_bytes());
+    let header: Vec<u8> = stripped.drain(header).collect();
+    drops(
+        &with(Authentication::Ah(secret)),
+        &stripped,
+        Rejected::AuthMismatch,
+    );
+    let mut wrapped = packet(&config(Version::V2));
+    wrapped[9] = 51;
+    let len = u16::try_from(wrapped.len() + header.len()).unwrap();
+    wrapped[2..4].copy_from_slice(&len.to_be_bytes());
+    wrapped.splice(20..20, header);
+    drops(&config(Version::V2), &wrapped, Rejected::AuthMismatch);
     let mut unknown = packet(&config(Version::V2));
     unknown[24] = 9;
     mend(Version::V2, &mut unknown);
@@ -347,6 +365,11 @@ fn address_list() {
         accepts(&ours, &theirs);
         ours.address_list = AddressListCheck::Drop;
         drops(&ours, &theirs, Rejected::AddressList);
+        // The owner knows best. Its priority is in the same place in both versions.
+        let mut owner = theirs.clone();
+        owner[22] = 255;
+        mend(version, &mut owner);
+        accepts(&ours, &owner);
         // Another order is the same list.
         let mut turned = config(version);
         turned.addresses.reverse();

@@ -92,6 +92,7 @@ impl Instance {
         backup.discarded = None;
         backup.resigned = None;
         backup.silent_since = now;
+        self.repeat_last_word(now, advertisement, heard, backup);
     }
 
     pub(super) fn backup_timeout(&mut self, now: Time) {

@@ -18,6 +18,8 @@ pub(super) struct Advertisement {
     pub(super) interval: AdvertInterval,
     pub(super) addresses: Addresses,
     pub(super) checksum: ChecksumRule,
+    /// The number of its IPv4 packet; 0 for none.
+    pub(super) identification: u16,
     _checked: (),
 }
 
@@ -88,6 +90,7 @@ fn check_v2(
         interval: config.advert_interval,
         addresses: compare(config, packet.addresses().map(IpAddr::from)),
         checksum: config.checksum,
+        identification: carried.identification,
         _checked: (),
     })
 }
@@ -114,6 +117,7 @@ fn check_v3(config: &InstanceConfig, carried: &Carried<'_>) -> Result<Advertisem
         interval: interval.map_err(|_| Rejected::Interval)?,
         addresses: compare(config, packet.addresses()),
         checksum,
+        identification: carried.identification,
         _checked: (),
     })
 }

@@ -4,8 +4,8 @@
 //!
 //! Two Masters that could not hear each other have both announced the addresses, and hosts believe
 //! whoever spoke last. When they hear each other again, the one that yields says a last
-//! advertisement of its lower priority, and the one that stays announces the addresses again. A
-//! Master that is replaced in the ordinary course of preemption says the same word; the new one
+//! advertisement of its lower priority, and the one that stays announces the addresses again; what
+//! if that word is lost is told in `last_word.rs`. A Master that is replaced in the ordinary course of preemption says the same word; the new one
 //! expects it and does not announce a second time.
 
 use std::net::IpAddr;
@@ -44,10 +44,6 @@ impl Instance {
 
     fn own_interval(&self) -> Duration {
         self.config.advert_interval.as_duration()
-    }
-
-    fn advertise_again(&mut self) {
-        self.advertise(AdvertisedPriority::Priority(self.effective));
     }
 
     // === Advertisements ===
@@ -109,10 +105,13 @@ impl Instance {
         if by.priority.is_owner() && ours.is_owner() {
             self.owner_conflict(now, by.address);
         }
-        let answer = self.config.answer_higher;
-        self.release(answer.then_some(AdvertisedPriority::Priority(ours)));
+        let last_word = self.say_last_word(now, advertisement);
+        self.release();
         self.learn(by.address, advertisement.interval);
         self.enter_backup(now, Reason::Outranked { by, ours }, Some(by));
+        if let Phase::Backup(backup) = &mut self.phase {
+            backup.last_word = last_word;
+        }
     }
 
     fn lower_heard(&mut self, now: Time, advertisement: &Advertisement, rival: Heard) {
@@ -138,7 +137,7 @@ impl Instance {
     }
 
     /// Whether the own advertisement has been due for so long that others may have noticed.
-    fn stands_still(&self, now: Time) -> bool {
+    pub(super) fn stands_still(&self, now: Time) -> bool {
         let tolerance = election::tolerance(self.own_interval());
         matches!(&self.phase, Phase::Master(it) if now.since(it.advert_at) > tolerance)
     }
@@ -148,21 +147,29 @@ impl Instance {
         matches!(&self.phase, Phase::Master(it) if it.lower_quiet_until <= now)
     }
 
-    /// Announces the addresses because another Master did; once in an interval.
+    /// Announces the addresses because another Master did; once in an interval. What comes sooner
+    /// is made up for by the second set, or by one of its own: the last one may not have reached
+    /// the hosts of another Master.
     fn announce_over(&mut self, now: Time) {
         let interval = self.own_interval();
         let announce = self.config.announce;
-        if !self.is_over_due(now) {
-            return;
-        }
+        let over_due = self.is_over_due(now);
         let Some(master) = self.holding() else {
             return;
         };
-        master.lower_quiet_until = now + interval;
-        if announce.lower_repeat > 0 {
+        if over_due {
+            master.lower_quiet_until = now + interval;
+        }
+        if announce.lower_repeat == 0 {
+            return;
+        }
+        if over_due {
             let delay = announce.lower_delay;
             master.lower_second_at = (!delay.is_zero()).then(|| now + delay);
             self.announce_all(announce.lower_repeat);
+        } else {
+            let later = master.lower_quiet_until + election::tolerance(interval);
+            master.lower_second_at.get_or_insert(later);
         }
     }
 
@@ -292,7 +299,7 @@ impl Instance {
         }
         let replaced = late >= self.shortest_down();
         if stalled && replaced && self.config.yield_after_stall {
-            self.release(Some(AdvertisedPriority::Resign));
+            self.resign();
             self.enter_backup(now, Reason::Stalled { late }, None);
             return false;
         }

@@ -165,6 +165,12 @@ pub enum Event {
         /// Its sender.
         rival: Heard,
     },
+    /// A Backup that has yielded says its last word for the third time, as the Master has not
+    /// answered: it does not hear us, or was told not to answer. Once for each time of yielding.
+    LastWordUnanswered {
+        /// The Master.
+        master: Heard,
+    },
     /// A Master resigned by priority 0.
     ResignationHeard {
         /// Its sender.

@@ -6,7 +6,7 @@ use super::auth::{self, Sequences};
 use super::output::Transmit;
 use crate::config::{Authentication, Delivery, InstanceConfig};
 use crate::time::Time;
-use crate::types::Version;
+use crate::types::{AdvertInterval, Version};
 use crate::wire::ip::{IPV4_HEADER_LEN, Ipv4Repr};
 use crate::wire::{AdvertisedPriority, HOP_LIMIT, PROTOCOL_AH, PROTOCOL_VRRP, ah, v2, v3};
 
@@ -43,10 +43,11 @@ impl Sender {
         config: &InstanceConfig,
         source: IpAddr,
         priority: AdvertisedPriority,
+        interval: AdvertInterval,
     ) -> Vec<Transmit> {
         match &mut self.advert {
-            Advert::V2(repr) => repr.priority = priority,
-            Advert::V3(repr) => repr.priority = priority,
+            Advert::V2(repr) => (repr.priority, repr.interval) = (priority, interval),
+            Advert::V3(repr) => (repr.priority, repr.interval) = (priority, interval),
         }
         match &config.delivery {
             Delivery::Multicast { group } => vec![self.to(config, source, *group, HOP_LIMIT)],

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::last_word::LastWord;
 use super::output::Suspicion;
 use super::reason::Heard;
 use crate::config::VirtualAddress;
@@ -119,6 +120,8 @@ pub(super) struct Backup {
     pub(super) resigned: Option<IpAddr>,
     /// When a Master was last accepted, else when this state began.
     pub(super) silent_since: Time,
+    /// What it said when it yielded to a better Master, until that is answered.
+    pub(super) last_word: Option<LastWord>,
 }
 
 impl Backup {

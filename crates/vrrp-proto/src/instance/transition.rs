@@ -65,7 +65,7 @@ impl Instance {
     /// Enters Fault from whatever state.
     pub(super) fn fail(&mut self, now: Time, cause: FaultCause) {
         if let Phase::Master(_) = self.phase {
-            self.release(Some(AdvertisedPriority::Resign));
+            self.resign();
         }
         self.enter_fault(now, Reason::Fault { cause });
     }
@@ -81,7 +81,7 @@ impl Instance {
             Phase::Initialize(initialize) if initialize.stopped => return,
             // What a process that died has left would stay for ever.
             Phase::Initialize(_) => self.remove_all(),
-            Phase::Master(_) => self.release(Some(AdvertisedPriority::Resign)),
+            Phase::Master(_) => self.resign(),
             Phase::Backup(_) | Phase::Fault(_) => {}
         }
         self.enter(now, Phase::Initialize(super::Initialize::default()), reason);
@@ -118,7 +118,7 @@ impl Instance {
             self.event(Event::IntervalRestored { from, to });
         }
         self.statistics.became_master += 1;
-        self.advertise(AdvertisedPriority::Priority(self.effective));
+        self.advertise_again();
         if !self.config.addresses.is_empty() {
             self.outputs.push_back(Output::InstallAddresses {
                 addresses: self.config.addresses.clone(),
@@ -144,6 +144,7 @@ impl Instance {
             discarded: None,
             resigned: None,
             silent_since: now,
+            last_word: None,
         };
         self.arm(&mut backup, now, Wait::Full);
         self.enter(now, Phase::Backup(backup), reason);
@@ -179,11 +180,15 @@ impl Instance {
         interval * u32::from(self.config.down_adverts.saturating_sub(1))
     }
 
-    /// Stops being Master: a last word, then the addresses.
-    pub(super) fn release(&mut self, last_word: Option<AdvertisedPriority>) {
-        if let Some(priority) = last_word {
-            self.advertise(priority);
-        }
+    /// Stops being Master without a better one: priority 0, then the addresses.
+    pub(super) fn resign(&mut self) {
+        let interval = self.config.advert_interval;
+        self.advertise(AdvertisedPriority::Resign, interval);
+        self.release();
+    }
+
+    /// Stops being Master, without a word.
+    pub(super) fn release(&mut self) {
         self.remove_all();
         self.statistics.released_master += 1;
     }
@@ -209,12 +214,21 @@ impl Instance {
         }));
     }
 
+    /// Sends a Master's advertisement.
+    pub(super) fn advertise_again(&mut self) {
+        let interval = self.config.advert_interval;
+        self.advertise(AdvertisedPriority::Priority(self.effective), interval);
+    }
+
     /// Sends an advertisement. One that has just lost its address still resigns by it.
-    pub(super) fn advertise(&mut self, priority: AdvertisedPriority) {
+    pub(super) fn advertise(&mut self, priority: AdvertisedPriority, interval: AdvertInterval) {
         let Some(source) = self.source.or(self.last_source) else {
             return;
         };
-        for packet in self.sender.advertise(&self.config, source, priority) {
+        let packets = self
+            .sender
+            .advertise(&self.config, source, priority, interval);
+        for packet in packets {
             self.statistics.sent += 1;
             if priority == AdvertisedPriority::Resign {
                 self.statistics.priority_zero_sent += 1;
@@ -355,7 +369,7 @@ impl Instance {
     pub(crate) fn demote(&mut self, now: Time, reason: Reason) {
         let now = self.advance(now);
         if let Phase::Master(_) = self.phase {
-            self.release(Some(AdvertisedPriority::Resign));
+            self.resign();
             self.enter_backup(now, reason, None);
         }
     }

@@ -96,6 +96,7 @@ impl<'a> Datagram<'a> {
                 source: (*source).into(),
                 destination: (*destination).into(),
                 hop_limit: *hop_limit,
+                identification: 0,
                 authenticated: None,
                 payload,
             }),
@@ -112,6 +113,8 @@ pub struct Carried<'a> {
     pub destination: IpAddr,
     /// TTL or hop limit.
     pub hop_limit: u8,
+    /// Identification of an IPv4 packet; 0 if it has none.
+    pub(crate) identification: u16,
     /// The whole packet and the length of its IP header, if an authentication header follows it.
     pub(crate) authenticated: Option<(&'a [u8], usize)>,
     /// The VRRP packet.
@@ -139,6 +142,7 @@ fn parse_ipv4(bytes: &[u8]) -> Result<Carried<'_>, ParseError> {
         source: header.get_source().into(),
         destination: header.get_destination().into(),
         hop_limit: header.get_ttl(),
+        identification: header.get_identification(),
         authenticated,
         payload,
     })

@@ -47,6 +47,8 @@ pub(crate) enum Step {
     Stop(usize),
     /// Nothing passes from one node to another.
     Cut { from: usize, to: usize },
+    /// It passes again: the way back may still be cut.
+    Mend { from: usize, to: usize },
     /// Everything passes again.
     Heal,
     /// The node stands still; packets wait for it, or are lost.
@@ -148,7 +150,7 @@ impl Scenario {
                 config.preempt = preempt;
                 config.authentication = authentication.clone();
                 config.announce.delay = common.longest * 2;
-                config.announce.lower_delay = common.longest;
+                config.announce.lower_delay = common.longest * rng.random_range(0..2);
                 config.announce.repeat = 2;
                 config.startup_delay = common.startup_delay;
                 if !config.priority.is_owner() && common.tracked {
@@ -190,13 +192,14 @@ impl Scenario {
         };
         let unit = common.longest;
         let (steps, calm_from) = steps(&mut rng, count, unit, grouped, owner);
+        let end = calm_from + rest(&steps, calm_from, unit) + common.startup_delay;
         Self {
             seed,
             nodes,
             network,
             steps,
             calm_from,
-            end: calm_from + unit * 16 + common.startup_delay,
+            end,
         }
     }
 }
@@ -238,6 +241,40 @@ impl Common {
     fn interval_of(&self, rng: &mut Pcg32) -> AdvertInterval {
         self.intervals[rng.random_range(0..self.intervals.len())]
     }
+}
+
+/// The nodes in two parts.
+struct Sides(Vec<bool>);
+
+impl Sides {
+    fn generate(rng: &mut Pcg32, count: usize) -> Self {
+        Self((0..count).map(|_| rng.random_bool(0.5)).collect())
+    }
+
+    /// The wires from the first part to the second.
+    fn there(&self) -> impl Iterator<Item = (usize, usize)> {
+        let nodes = || self.0.iter().enumerate();
+        nodes()
+            .flat_map(move |from| nodes().map(move |to| (from, to)))
+            .filter(|((_, from), (_, to))| **from && !**to)
+            .map(|((from, _), (to, _))| (from, to))
+    }
+
+    /// The wires from the second part to the first.
+    fn back(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.there().map(|(from, to)| (to, from))
+    }
+}
+
+/// How long it takes at most until all is as it will be. Two last words are no further apart than the
+/// first of them is from the yielding, which was after the first cut; and 64 intervals.
+fn rest(steps: &[(Time, Step)], calm_from: Time, unit: Duration) -> Duration {
+    let mut cuts = steps
+        .iter()
+        .filter(|(_, step)| matches!(step, Step::Cut { .. }));
+    let cut_at = cuts.next().map_or(calm_from, |(at, _)| *at);
+    let pause = calm_from.since(cut_at).min(unit * 64);
+    unit * 18 + pause
 }
 
 fn steps(
@@ -283,15 +320,20 @@ fn steps(
             3 => Step::Stop(node),
             4 | 5 => {
                 // One half cannot hear the other, perhaps both ways.
-                let both = rng.random_bool(0.7);
-                let side: Vec<bool> = (0..count).map(|_| rng.random_bool(0.5)).collect();
-                for from in 0..count {
-                    for to in 0..count {
-                        if side[from] != side[to] && (both || side[from]) {
-                            steps.push((at, Step::Cut { from, to }));
-                        }
-                    }
+                let sides = Sides::generate(rng, count);
+                let back = rng.random_bool(0.7).then(|| sides.back());
+                for (from, to) in sides.there().chain(back.into_iter().flatten()) {
+                    steps.push((at, Step::Cut { from, to }));
                 }
+                continue;
+            }
+            6 if rng.random_bool(0.5) => {
+                let sides = Sides::generate(rng, count);
+                steps.extend(
+                    sides
+                        .there()
+                        .map(|(from, to)| (at, Step::Mend { from, to })),
+                );
                 continue;
             }
             6 => Step::Heal,
@@ -322,6 +364,19 @@ fn steps(
         steps.push((at, step));
     }
     at = at + unit * 11;
+    if rng.random_bool(0.3) {
+        // Two halves with a Master each find together in one direction first.
+        let sides = Sides::generate(rng, count);
+        let cut = sides.there().chain(sides.back());
+        steps.extend(cut.map(|(from, to)| (at, Step::Cut { from, to })));
+        at = at + unit * 11;
+        steps.extend(
+            sides
+                .there()
+                .map(|(from, to)| (at, Step::Mend { from, to })),
+        );
+        at = at + unit * rng.random_range(0..300) / 10;
+    }
     steps.push((at, Step::Heal));
     for node in 0..count {
         for interface in ["eth0", "eth1"] {

@@ -38,10 +38,10 @@ pub(crate) struct Node {
     died: Option<(Time, Vec<Name>)>,
     /// Since when it has been running undisturbed.
     pub(crate) undisturbed_since: Time,
-    /// When it was last Master and let go; it has spoken at that moment.
-    pub(crate) released: Time,
-    /// When it ended as Master in a way that nobody can know of; what it said before is void.
-    forgotten: Option<Time>,
+    /// When it last sent an advertisement, perhaps its last word.
+    pub(crate) spoke: Time,
+    /// To whom it yielded when it was last Master.
+    yielded_to: Option<IpAddr>,
     /// All that went in and came out since the process started.
     pub(crate) record: Vec<Record<'static>>,
     pub(crate) outputs: Vec<RouterOutput>,
@@ -73,8 +73,12 @@ pub(crate) struct World {
     pub(crate) wires_since: Time,
     /// Where the hosts beside each node believe an address to be.
     pub(crate) beliefs: Vec<HashMap<IpAddr, usize>>,
+    /// For the hosts beside a node and another node: what it announced before then is void.
+    void: Vec<Vec<Option<Time>>>,
     pub(crate) announced: u64,
     pub(crate) transitions: u64,
+    /// When a state last changed.
+    pub(crate) changed_at: Time,
     arrivals: BinaryHeap<Reverse<(Time, u64)>>,
     payloads: HashMap<u64, Arrival>,
     serial: u64,
@@ -101,8 +105,8 @@ impl World {
             fresh: BTreeSet::new(),
             died: None,
             undisturbed_since: Time::ZERO,
-            released: Time::ZERO,
-            forgotten: None,
+            spoke: Time::ZERO,
+            yielded_to: None,
             record: Vec::new(),
             outputs: Vec::new(),
         });
@@ -112,8 +116,10 @@ impl World {
             passes: vec![vec![true; count]; count],
             wires_since: Time::ZERO,
             beliefs: vec![HashMap::new(); count],
+            void: vec![vec![None; count]; count],
             announced: 0,
             transitions: 0,
+            changed_at: Time::ZERO,
             arrivals: BinaryHeap::new(),
             payloads: HashMap::new(),
             serial: 0,
@@ -217,9 +223,16 @@ impl World {
                 self.passes[*from][*to] = false;
                 self.wires_since = self.now;
             }
-            Step::Heal => {
-                self.passes.iter_mut().flatten().for_each(|it| *it = true);
+            Step::Mend { from, to } => {
+                self.passes[*from][*to] = true;
                 self.wires_since = self.now;
+            }
+            Step::Heal => {
+                let mut wires = self.passes.iter_mut().flatten();
+                while let Some(wire) = wires.find(|passes| !**passes) {
+                    *wire = true;
+                    self.wires_since = self.now;
+                }
             }
             Step::Pause {
                 node,
@@ -413,7 +426,10 @@ impl World {
     fn perform(&mut self, place: usize, instance: &Name, output: Output) {
         let node = &mut self.nodes[place];
         match output {
-            Output::SendAdvertisement(transmit) => self.transmit(place, &transmit),
+            Output::SendAdvertisement(transmit) => {
+                node.spoke = self.now;
+                self.transmit(place, &transmit);
+            }
             Output::InstallAddresses { addresses, .. } => {
                 let added = addresses.into_iter().map(|it| (it.interface, it.address));
                 node.held.extend(added);
@@ -437,11 +453,14 @@ impl World {
                             from: place,
                             sent: self.now,
                         });
+                    } else {
+                        self.miss(beside, address);
                     }
                 }
             }
             Output::StateChanged(transition) => {
                 self.transitions += 1;
+                self.changed_at = self.now;
                 if let Reason::MasterSilent {
                     master: Some(master),
                     ..
@@ -456,9 +475,6 @@ impl World {
                     assert!((by.priority, by.address) > ours, "yields to a worse one");
                 }
                 let node = &mut self.nodes[place];
-                if transition.from == State::Master {
-                    node.released = self.now;
-                }
                 let before = node.last_state.insert(instance.clone(), transition.to);
                 let before = before.unwrap_or(State::Initialize);
                 assert_eq!(transition.from, before, "a transition is missing");
@@ -471,14 +487,18 @@ impl World {
                     let fresh = node.fresh.contains(&it.address);
                     assert!(fresh || !master, "not announced by a new master");
                 }
-                let yields = matches!(
-                    transition.reason,
-                    Reason::Outranked { .. } | Reason::Group { .. } | Reason::Stalled { .. }
-                );
-                // Whom it cannot reach it cannot tell that it was Master.
-                let heard = self.passes[place].iter().all(|passes| *passes);
-                if !(yields && heard) && transition.to != State::Master {
-                    self.forget(place);
+                match transition.reason {
+                    _ if transition.to == State::Master => {}
+                    Reason::Outranked { by, .. } => {
+                        self.nodes[place].yielded_to = Some(by.address);
+                        self.yields(place, by.address);
+                    }
+                    Reason::Group { .. } if transition.to == State::Backup => {
+                        if let Some(to) = self.nodes[place].yielded_to {
+                            self.yields(place, to);
+                        }
+                    }
+                    _ => self.forget(place),
                 }
             }
             Output::Event(_) => {}
@@ -488,10 +508,42 @@ impl World {
     /// A Master ends without yielding to anybody. Hosts that hear no other one go on believing in
     /// it, and nobody can know: they are not asked any more.
     fn forget(&mut self, place: usize) {
-        self.nodes[place].forgotten = Some(self.now);
-        for beliefs in &mut self.beliefs {
-            beliefs.retain(|_, believed| *believed != place);
+        for beside in 0..self.nodes.len() {
+            self.void(beside, place);
         }
+    }
+
+    /// A Master yields to another one, which learns of it and announces the addresses to all who
+    /// can hear it; so the others are not asked.
+    fn yields(&mut self, place: usize, to: IpAddr) {
+        let is_winner = |node: &usize| {
+            let interfaces = ["eth0", "eth1"];
+            interfaces
+                .map(|it| address_of(Family::of(to), *node, it))
+                .contains(&to)
+        };
+        let winner = (0..self.nodes.len()).find(is_winner).unwrap();
+        for beside in 0..self.nodes.len() {
+            if !self.passes[winner][beside] {
+                self.void(beside, place);
+            }
+        }
+    }
+
+    /// Hosts do not hear an announcement. If they believe in a Master of before, they go on.
+    fn miss(&mut self, beside: usize, address: IpAddr) {
+        let Some(&believed) = self.beliefs[beside].get(&address) else {
+            return;
+        };
+        let mut held = self.nodes[believed].held.iter();
+        if !held.any(|(_, it)| *it == address) {
+            self.void(beside, believed);
+        }
+    }
+
+    fn void(&mut self, beside: usize, place: usize) {
+        self.void[beside][place] = Some(self.now);
+        self.beliefs[beside].retain(|_, believed| *believed != place);
     }
 
     /// What must hold for a node whenever its outputs have been done.
@@ -552,7 +604,10 @@ impl World {
             if !self.luck.random_bool(network.loss) {
                 self.send(arrival());
             }
-            if self.luck.random_bool(network.duplication) {
+            // Without a number of its own a copy looks like an answer to a last word, where the
+            // word itself cannot have arrived.
+            let tellable = family == Family::Ipv4 || self.passes[to][place];
+            if self.luck.random_bool(network.duplication) && tellable {
                 self.send(arrival());
             }
         }
@@ -580,7 +635,7 @@ impl World {
                 from,
                 sent,
             } => {
-                if self.nodes[from].forgotten.is_none_or(|at| at < sent) {
+                if self.void[beside][from].is_none_or(|at| at < sent) {
                     self.beliefs[beside].insert(address, from);
                 }
             }
