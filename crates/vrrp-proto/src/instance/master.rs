@@ -5,8 +5,8 @@
 //! Two Masters that could not hear each other have both announced the addresses, and hosts believe
 //! whoever spoke last. When they hear each other again, the one that yields says a last
 //! advertisement of its lower priority, and the one that stays announces the addresses again; what
-//! if that word is lost is told in `last_word.rs`. A Master that is replaced in the ordinary course of preemption says the same word; the new one
-//! expects it and does not announce a second time.
+//! if that word is lost is told in `last_word.rs`. A Master that is replaced in the ordinary course
+//! of preemption says the same word; the new one expects it and does not announce a second time.
 
 use std::net::IpAddr;
 use std::time::Duration;
