@@ -1,5 +1,6 @@
 //! Being on time: scheduling, memory, timers.
 
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
@@ -180,12 +181,12 @@ fn limit_run(limit: Option<Duration>) {
 }
 
 /// Gives the calling thread a real-time priority, 1 to 99; what it starts has an ordinary one.
-pub(crate) fn set_real_time(priority: u8) -> std::io::Result<()> {
+pub(crate) fn set_real_time(priority: u8) -> io::Result<()> {
     set_real_time_of(0, priority)
 }
 
 #[allow(unsafe_code)]
-fn set_real_time_of(thread: i32, priority: u8) -> std::io::Result<()> {
+fn set_real_time_of(thread: i32, priority: u8) -> io::Result<()> {
     // SAFETY: all zeros is a valid sched_param; the pointer is to a local that outlives the call.
     let result = unsafe {
         let mut parameters: libc::sched_param = std::mem::zeroed();
@@ -198,29 +199,34 @@ fn set_real_time_of(thread: i32, priority: u8) -> std::io::Result<()> {
     };
     match result {
         0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
-fn set_nice_of_all(value: i32) -> std::io::Result<()> {
-    threads()
-        .into_iter()
-        .try_for_each(|thread| set_nice(thread, value))
+fn set_nice_of_all(value: i32) -> io::Result<()> {
+    for_all(|thread| set_nice(thread, value))
 }
 
-fn set_cpus(cpus: &CpuSet) -> nix::Result<()> {
-    threads()
-        .into_iter()
-        .try_for_each(|thread| sched_setaffinity(Pid::from_raw(thread), cpus))
+fn set_cpus(cpus: &CpuSet) -> io::Result<()> {
+    for_all(|thread| Ok(sched_setaffinity(Pid::from_raw(thread), cpus)?))
+}
+
+/// Does something to every thread, until it fails; those that have ended meanwhile need nothing.
+fn for_all(each: impl Fn(i32) -> io::Result<()>) -> io::Result<()> {
+    let results = threads().into_iter().map(each);
+    let mut errors = results
+        .filter_map(Result::err)
+        .filter(|error| error.raw_os_error() != Some(libc::ESRCH));
+    errors.next().map_or(Ok(()), Err)
 }
 
 /// Gives a thread a nice value; 0 is the calling thread.
 #[allow(unsafe_code)]
-fn set_nice(thread: i32, value: i32) -> std::io::Result<()> {
+fn set_nice(thread: i32, value: i32) -> io::Result<()> {
     // SAFETY: plain values.
     match unsafe { libc::setpriority(libc::PRIO_PROCESS, thread.cast_unsigned(), value) } {
         0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
