@@ -160,13 +160,18 @@ fn zsh() -> String {
             listed.join(" ")
         );
     }
-    text += "        esac;;\n    esac\n}\n\n_lvsadm \"$@\"\n";
+    // A file of the function path is the function's body when it is first called; a file that is
+    // sourced says whose function it is.
+    text += "        esac;;\n    esac\n}\n\nif [ \"$funcstack[1]\" = \"_lvsadm\" ]; then\n    \
+             _lvsadm \"$@\"\nelse\n    compdef _lvsadm lvsadm\nfi\n";
     text
 }
 
 /// What may stand between brackets and apostrophes.
 fn plain(help: &str) -> String {
-    help.replace(['[', ']', ':'], " ").replace('\'', "’")
+    help.replace(": ", " - ")
+        .replace(['[', ']', ':'], " ")
+        .replace('\'', "’")
 }
 
 fn fish() -> String {

@@ -89,7 +89,12 @@ impl Network {
     }
 
     fn table(&self) -> String {
-        self.director.run(&["ipvsadm", "-Sn"])
+        self.ipvsadm(&["-Sn"])
+    }
+
+    fn ipvsadm(&self, words: &[&str]) -> String {
+        let line: Vec<&str> = ["ipvsadm"].iter().chain(words).copied().collect();
+        self.director.run(&line)
     }
 }
 
@@ -165,18 +170,64 @@ fn scripts_of_ipvsadm_balance_nat_direct_routing_and_tunnels() {
             network.answer_directly();
         }
         let service = format!("192.0.2.{address}:80");
-        let ipvsadm = |words: &[&str]| {
-            let line: Vec<&str> = ["ipvsadm"].iter().chain(words).copied().collect();
-            network.director.run(&line)
-        };
-        ipvsadm(&["-A", "-t", &service, "-s", "rr"]);
+        network.ipvsadm(&["-A", "-t", &service, "-s", "rr"]);
         for number in [2, 3] {
             let server = format!("10.0.0.{number}:80");
-            ipvsadm(&["-a", "-t", &service, "-r", &server, method]);
+            network.ipvsadm(&["-a", "-t", &service, "-r", &server, method]);
         }
         let shares = network.shares(&format!("http://{service}/"), 4);
         assert_eq!(shares, [2, 2], "{method}");
-        let connections = ipvsadm(&["-Lnc"]);
+        let connections = network.ipvsadm(&["-Lnc"]);
         assert_eq!(connections.matches(&service).count(), 4, "{connections}");
+    }
+}
+
+/// As the kernel's own test of IPVS does it: a file goes through a virtual address from nc to nc, and
+/// cmp looks whether it has arrived.
+#[test]
+fn a_file_goes_through_nat_direct_routing_and_tunnels() {
+    let Some(lab) = lab::enter() else { return };
+    if lvs_testkit::program("nc").is_none() {
+        return lvs_testkit::skip("no nc here");
+    }
+    let _stand_in = StandIn::new();
+    let network = Network::new(&lab);
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let sent = file("sent");
+    network.client.run(&[
+        "dd",
+        "if=/dev/urandom",
+        &format!("of={sent}"),
+        "bs=1k",
+        "count=300",
+    ]);
+    network.director.ip(
+        "address add 192.0.2.100/32 dev eth0\naddress add 192.0.2.101/32 dev eth0\n\
+         address add 192.0.2.102/32 dev eth0",
+    );
+    let [server, _] = &network.servers;
+    for (address, method) in [(100, "-m"), (101, "-g"), (102, "-i")] {
+        if method == "-g" {
+            network.answer_directly();
+        }
+        let virtual_address = format!("192.0.2.{address}");
+        let service = format!("{virtual_address}:8080");
+        network.ipvsadm(&["-C"]);
+        network.ipvsadm(&["-A", "-t", &service, "-s", "rr"]);
+        network.ipvsadm(&["-a", method, "-t", &service, "-r", "10.0.0.2:8080"]);
+        let received = file(method);
+        let listen = format!("exec nc -l -p 8080 > {received}");
+        let listener = server.start(Command::new("bash").args(["-c", &listen]));
+        wait_until("nc to listen", LIMIT, || {
+            let sockets = server.run(&["ss", "-Hltn", "sport", "=", ":8080"]);
+            (!sockets.is_empty()).then_some(())
+        });
+        let send = format!("nc -N -w 10 {virtual_address} 8080 < {sent}");
+        network.client.run(&["bash", "-c", &send]);
+        assert!(listener.wait(LIMIT).success(), "{method}");
+        network.client.run(&["cmp", &sent, &received]);
+        let connections = network.ipvsadm(&["-Lnc"]);
+        assert_eq!(connections.matches(&service).count(), 1, "{connections}");
     }
 }

@@ -274,6 +274,15 @@ fn restore_stops_where_ipvsadm_does() {
     assert_eq!(output.status.code(), Some(2));
     let (saved, _) = quiet(&served, &["-Sn"], "");
     assert_eq!(saved.lines().count(), 400);
+    // A last line without an end is one, even behind a blank, where ipvsadm passes over it.
+    let output = lvsadm(
+        &served,
+        &["-R"],
+        "-A -t 10.0.0.5:1\n-A -t 10.0.0.5:2 -s rr ",
+    );
+    assert_eq!(output.status.code(), Some(0));
+    let (saved, _) = quiet(&served, &["-Sn"], "");
+    assert!(saved.contains("10.0.0.5:2"), "{saved}");
     // The last line decides.
     let output = lvsadm(&served, &["-R"], "-A -t 10.0.0.3:1\n-A -t 10.0.0.3:1\n");
     assert_eq!(output.status.code(), Some(255));
@@ -347,4 +356,35 @@ fn completions_know_what_the_help_knows() {
     assert_eq!(complete("lvsadm -A -t x -s lbl"), "lblc lblcr\n");
     assert_eq!(complete("lvsadm completions z"), "zsh\n");
     assert_eq!(complete("lvsadm diff --js"), "--json\n");
+}
+
+#[test]
+fn other_shells_take_their_completions() {
+    if ["zsh", "fish"].map(lvs_testkit::program).contains(&None) {
+        return lvs_testkit::skip("no zsh and fish here");
+    }
+    let served = Served::new(Plane::default());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("_lvsadm");
+    let run = |shell: &str, flag: &str, commands: &str| {
+        let (script, _) = quiet(&served, &["completions", shell], "");
+        std::fs::write(&file, script).unwrap();
+        let commands = commands.replace("FILE", &file.display().to_string());
+        let output = Command::new(shell)
+            .args([flag, "-c", &commands])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{shell}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let sourced = "autoload -Uz compinit; compinit -D -u; source FILE; print $_comps[lvsadm]";
+    assert_eq!(run("zsh", "-f", sourced), "_lvsadm\n");
+    let on_the_path =
+        "fpath=(FILE:h $fpath); autoload -Uz compinit; compinit -D -u; print $_comps[lvsadm]"
+            .replace("FILE:h", &folder.path().display().to_string());
+    assert_eq!(run("zsh", "-f", &on_the_path), "_lvsadm\n");
+    let asked = "source FILE; complete -C 'lvsadm -A -t 10.0.0.1:80 -s ww'";
+    assert_eq!(run("fish", "--no-config", asked), "");
+    let asked = "source FILE; complete -C 'lvsadm -A -t 10.0.0.1:80 -s wl'";
+    assert!(run("fish", "--no-config", asked).starts_with("wlc\t"));
 }

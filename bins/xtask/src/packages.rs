@@ -30,6 +30,21 @@ pub(crate) const FOR_TESTS: &[Package] = &[
         used_for: "a client that is not ours",
     },
     Package {
+        name: "zsh",
+        program: "zsh",
+        used_for: "completions",
+    },
+    Package {
+        name: "fish",
+        program: "fish",
+        used_for: "completions",
+    },
+    Package {
+        name: "netcat-openbsd",
+        program: "nc",
+        used_for: "files through virtual addresses",
+    },
+    Package {
         name: "keepalived",
         program: "keepalived",
         used_for: "a second opinion on configurations, digests and adverts",
