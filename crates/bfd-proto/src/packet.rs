@@ -107,18 +107,19 @@ impl Diagnostic {
 }
 
 impl fmt::Display for Diagnostic {
+    /// In the words of the RFC.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            0 => "no diagnostic",
-            1 => "control detection time expired",
-            2 => "echo function failed",
-            3 => "neighbor signaled session down",
-            4 => "forwarding plane reset",
-            5 => "path down",
-            6 => "concatenated path down",
-            7 => "administratively down",
-            8 => "reverse concatenated path down",
-            other => return write!(f, "diagnostic {other}"),
+            0 => "No Diagnostic",
+            1 => "Control Detection Time Expired",
+            2 => "Echo Function Failed",
+            3 => "Neighbor Signaled Session Down",
+            4 => "Forwarding Plane Reset",
+            5 => "Path Down",
+            6 => "Concatenated Path Down",
+            7 => "Administratively Down",
+            8 => "Reverse Concatenated Path Down",
+            other => return write!(f, "Reserved ({other})"),
         })
     }
 }

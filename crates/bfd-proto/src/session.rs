@@ -37,6 +37,7 @@ pub struct Session {
     state: State,
     since: Time,
     diagnostic: Diagnostic,
+    reason: Option<Reason>,
     remote: Option<Remote>,
     /// What our packets say.
     advertised: Timers,
@@ -160,6 +161,7 @@ impl Session {
             state: State::Down,
             since: now,
             diagnostic: Diagnostic::NONE,
+            reason: None,
             remote: None,
             advertised: timers,
             in_force: timers,
@@ -323,7 +325,12 @@ impl Session {
         self.since
     }
 
-    /// Why it changed its state the last time, as our packets say it.
+    /// Why it changed its state the last time; `None` before the first change.
+    pub const fn reason(&self) -> Option<Reason> {
+        self.reason
+    }
+
+    /// The same as our packets say it.
     pub const fn diagnostic(&self) -> Diagnostic {
         self.diagnostic
     }
@@ -374,6 +381,7 @@ impl Session {
     fn change(&mut self, now: Time, to: State, reason: Reason) {
         let from = std::mem::replace(&mut self.state, to);
         self.since = now;
+        self.reason = Some(reason);
         self.diagnostic = match reason {
             Reason::Silence(_) => Diagnostic::TIME_EXPIRED,
             Reason::NeighborDown(_) | Reason::NeighborAdminDown(_) => Diagnostic::NEIGHBOR_DOWN,

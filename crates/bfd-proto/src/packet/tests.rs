@@ -114,9 +114,9 @@ fn every_flag_has_its_place() {
     assert_eq!(all.write()[1], 0x3a);
     assert_eq!(Packet::parse(&all.write()), Ok(all));
     for (bits, text) in [
-        (0, "no diagnostic"),
-        (8, "reverse concatenated path down"),
-        (31, "diagnostic 31"),
+        (0, "No Diagnostic"),
+        (8, "Reverse Concatenated Path Down"),
+        (31, "Reserved (31)"),
     ] {
         let mut data = all.write();
         data[0] |= bits;
