@@ -206,7 +206,7 @@ pub(crate) struct Run {
     /// Only health checks and balancing.
     #[arg(short = 'C', long = "check")]
     checks_only: bool,
-    /// Accepted for compatibility: there is no BFD process yet.
+    /// Run no BFD session; whoever tracks one takes it for down.
     #[arg(short = 'B', long = "no_bfd")]
     no_bfd: bool,
     /// Accepted for compatibility: the processes are always started.
@@ -275,6 +275,7 @@ impl Run {
                 (false, true) => Parts::Checks,
                 (false, false) => Parts::Both,
             },
+            no_bfd: self.no_bfd,
             keep_vrrp: self.dont_release_vrrp,
             record: self.record.clone(),
             keep_ipvs: self.dont_release_ipvs,

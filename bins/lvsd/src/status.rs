@@ -13,6 +13,7 @@ use director::status::{
     unix_ms,
 };
 
+mod bfd;
 mod vrrp;
 
 use crate::{args, colour};
@@ -52,6 +53,7 @@ pub(crate) fn print(options: &args::Status) -> ExitCode {
 fn render(status: &Status, colour: bool, now: SystemTime) -> String {
     let mut text = head(status);
     text.push_str(&vrrp::render(&status.vrrp, colour, now));
+    text.push_str(&bfd::render(&status.bfd, colour, now));
     // One table for all services, so that its columns stand below each other.
     let table = servers(&status.services, colour, now);
     let (heads, mut rows) = match table.split_once('\n') {

@@ -17,6 +17,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "kconf-parser",
         forbidden: &[
+            "bfd-proto",
             "vrrp-proto",
             "healthcheck",
             "ipvs-netlink",
@@ -41,6 +42,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "lvs-sched",
         forbidden: &[
+            "bfd-proto",
             "vrrp-proto",
             "healthcheck",
             "ipvs-netlink",
@@ -59,6 +61,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "healthcheck",
         forbidden: &[
+            "bfd-proto",
             "vrrp-proto",
             "ipvs-netlink",
             "kconf-parser",
@@ -70,6 +73,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "ipvs-netlink",
         forbidden: &[
+            "bfd-proto",
             "vrrp-proto",
             "healthcheck",
             "netif",
@@ -86,6 +90,7 @@ const RULES: &[Rule] = &[
             "kconf-parser",
             "lvs-sched",
             "lvs-proxy",
+            "bfd-proto",
             "vrrp-proto",
             "tokio",
         ],
@@ -93,6 +98,22 @@ const RULES: &[Rule] = &[
     Rule {
         name: "vrrp-proto",
         forbidden: &[
+            "bfd-proto",
+            "healthcheck",
+            "ipvs-netlink",
+            "kconf-parser",
+            "lvs-sched",
+            "netif",
+            "tokio",
+            "mio",
+            "socket2",
+            "libc",
+        ],
+    },
+    Rule {
+        name: "bfd-proto",
+        forbidden: &[
+            "vrrp-proto",
             "healthcheck",
             "ipvs-netlink",
             "kconf-parser",

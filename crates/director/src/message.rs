@@ -16,7 +16,7 @@ use vrrp_proto::Name;
 use crate::engine::ServiceState;
 use crate::logging::LogOptions;
 use crate::mail::Alert;
-use crate::status::{DataplaneKind, ServiceStatus, VrrpStatus};
+use crate::status::{BfdStatus, DataplaneKind, ServiceStatus, VrrpStatus};
 use crate::vrrp::dump::Dump;
 use crate::vrrp::order::WasMaster;
 
@@ -144,6 +144,8 @@ pub struct VrrpStart {
     pub pid_file: PathBuf,
     /// Leave addresses, routes and rules as they are when stopping (`--dont-release-vrrp`).
     pub keep_vrrp: bool,
+    /// Run no BFD session (`--no_bfd`).
+    pub no_bfd: bool,
     /// Where to record the machine's inputs (`--record`).
     pub record: Option<PathBuf>,
     /// The configuration in force.
@@ -169,5 +171,7 @@ pub enum FromVrrp {
         number: u64,
         /// The instances and groups.
         vrrp: VrrpStatus,
+        /// The BFD sessions.
+        bfd: BfdStatus,
     },
 }

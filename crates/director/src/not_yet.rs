@@ -10,28 +10,7 @@ use kconf_parser::{Analysis, Config};
 /// A sentence for each thing that is asked for in vain, in the order of their weight.
 #[must_use]
 pub fn notes(analysis: &Analysis) -> Vec<String> {
-    let mut notes = blocks(analysis);
-    notes.extend(settings(&analysis.config));
-    notes
-}
-
-/// Blocks that no process runs.
-fn blocks(analysis: &Analysis) -> Vec<String> {
-    let text = |word: &kconf_parser::tree::Word| analysis.sources.slice(word.span).to_owned();
-    let mut notes = Vec::new();
-    for statement in &analysis.tree() {
-        let name = statement.args.first().map(text).unwrap_or_default();
-        let consequence = match text(&statement.keyword).as_str() {
-            "bfd_instance" => "its session is not run",
-            _ => continue,
-        };
-        let block = [text(&statement.keyword), name].join(" ");
-        notes.push(format!(
-            "{} is not run by this version: {consequence}",
-            block.trim_end()
-        ));
-    }
-    notes
+    settings(&analysis.config)
 }
 
 /// Settings that have no effect.
@@ -42,10 +21,6 @@ fn settings(config: &Config) -> Vec<String> {
         all.chain(&instance.excluded_addresses)
     });
     let asked = [
-        (
-            instances.iter().any(|it| !it.tracking.bfd.is_empty()),
-            "track_bfd: no session is followed",
-        ),
         (
             instances
                 .iter()
@@ -84,15 +59,6 @@ mod tests {
         let files = MemoryLoader::default().with("/k.conf", text);
         let analysis = kconf_parser::analyze("/k.conf".as_ref(), &Default::default(), &files);
         notes(&analysis)
-    }
-
-    #[test]
-    fn a_block_that_no_process_runs_is_named() {
-        let text = "bfd_instance far {\n neighbor_ip 192.0.2.1\n}\n";
-        assert_eq!(
-            notes_of(text),
-            ["bfd_instance far is not run by this version: its session is not run"]
-        );
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct RunOptions {
     pub vrrp_pid_file: Option<PathBuf>,
     /// Which of the two halves to run. Default both.
     pub parts: Parts,
+    /// Run no BFD session. Default off.
+    pub no_bfd: bool,
     /// Leave addresses, routes and rules of VRRP as they are when stopping. Default off.
     pub keep_vrrp: bool,
     /// Record what the virtual routers see. Default off.
@@ -73,6 +75,7 @@ impl Default for RunOptions {
             checkers_pid_file: None,
             vrrp_pid_file: None,
             parts: Parts::Both,
+            no_bfd: false,
             keep_vrrp: false,
             record: None,
             keep_ipvs: false,

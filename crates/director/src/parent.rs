@@ -44,8 +44,8 @@ use crate::record::RecordFile;
 use crate::role::Role;
 use crate::rundir::RunDir;
 use crate::status::{
-    DataplaneKind, DataplaneStatus, ProcessStatus, ReloadStatus, ServiceStatus, Status, VrrpStatus,
-    unix_ms,
+    BfdStatus, DataplaneKind, DataplaneStatus, ProcessStatus, ReloadStatus, ServiceStatus, Status,
+    VrrpStatus, unix_ms,
 };
 use crate::usage;
 use crate::vrrp::clock;
@@ -150,6 +150,7 @@ pub(crate) struct Parent {
     resume: Vec<WasMaster>,
     /// The last answer of a VRRP process.
     vrrp_status: VrrpStatus,
+    bfd_status: BfdStatus,
     questions: Vec<Question>,
     next_question: u64,
     last_reload: Option<ReloadStatus>,
@@ -269,6 +270,7 @@ impl Parent {
             masters: Vec::new(),
             resume: Vec::new(),
             vrrp_status: VrrpStatus::default(),
+            bfd_status: BfdStatus::default(),
             questions: Vec::new(),
             next_question: 0,
             last_reload: None,
@@ -398,8 +400,9 @@ impl Parent {
                 }
             }
             FromVrrp::Told(told) => self.tell(Topic::Routers, told),
-            FromVrrp::Status { number, vrrp } => {
+            FromVrrp::Status { number, vrrp, bfd } => {
                 self.vrrp_status = vrrp;
+                self.bfd_status = bfd;
                 self.answered(number, |question| &mut question.vrrp);
             }
         }
@@ -539,6 +542,7 @@ impl Parent {
             processes,
             services: self.services.clone(),
             vrrp: self.vrrp_status.clone(),
+            bfd: self.bfd_status.clone(),
             mail: self.post.status(),
         }
     }

@@ -65,9 +65,36 @@ impl<'a> Wishes<'a> {
         }
     }
 
+    /// Those for the BFD sessions, which have a thread of the VRRP process. The limit is that of the
+    /// process.
+    pub(crate) fn of_sessions(globals: &'a VrrpGlobals) -> Self {
+        Self {
+            process: "BFD",
+            no_swap: globals.bfd.no_swap,
+            cpus: &globals.bfd.cpu_affinity,
+            nice: globals.bfd.priority,
+            real_time: globals.bfd.rt_priority,
+            is_timekeeper: true,
+            longest_run: globals.rlimit_rttime,
+        }
+    }
+
     /// Makes the process what is wished, with all threads that it has by now and that these start;
     /// a real-time priority is for one thread alone. What is not possible is told.
     pub(crate) fn apply(&self, thread: i32) -> Vec<String> {
+        self.apply_to(&threads(), thread)
+    }
+
+    /// Makes one thread of a process what is wished, whatever it was; 0 is the calling thread. Memory is
+    /// that of the process.
+    pub(crate) fn apply_to_one(&self, thread: i32) -> Vec<String> {
+        if self.real_time.is_none() {
+            give_up(thread);
+        }
+        self.apply_to(&[thread], thread)
+    }
+
+    fn apply_to(&self, threads: &[i32], thread: i32) -> Vec<String> {
         let mut problems = Vec::new();
         let mut tell = |what: &str, error: &dyn std::fmt::Display| {
             let process = self.process;
@@ -88,12 +115,12 @@ impl<'a> Wishes<'a> {
                     tell(&format!("use processor {cpu}"), &error);
                 }
             }
-            if let Err(error) = set_cpus(&cpus) {
+            if let Err(error) = set_cpus(threads, &cpus) {
                 tell("set the processors", &error);
             }
         }
         if self.nice != 0
-            && let Err(error) = set_nice_of_all(self.nice)
+            && let Err(error) = set_nice_of(threads, self.nice)
         {
             tell("set the priority", &error);
         }
@@ -127,10 +154,10 @@ impl<'a> Wishes<'a> {
             for number in 0..CpuSet::count() {
                 let _ = all.set(number);
             }
-            let _ = set_cpus(&all);
+            let _ = set_cpus(&threads(), &all);
         }
         if self.nice == 0 && before.nice != 0 {
-            let _ = set_nice_of_all(0);
+            let _ = set_nice_of(&threads(), 0);
         }
         if self.real_time.is_none() {
             give_up(thread);
@@ -203,17 +230,19 @@ fn set_real_time_of(thread: i32, priority: u8) -> io::Result<()> {
     }
 }
 
-fn set_nice_of_all(value: i32) -> io::Result<()> {
-    for_all(|thread| set_nice(thread, value))
+fn set_nice_of(threads: &[i32], value: i32) -> io::Result<()> {
+    for_all(threads, |thread| set_nice(thread, value))
 }
 
-fn set_cpus(cpus: &CpuSet) -> io::Result<()> {
-    for_all(|thread| Ok(sched_setaffinity(Pid::from_raw(thread), cpus)?))
+fn set_cpus(threads: &[i32], cpus: &CpuSet) -> io::Result<()> {
+    for_all(threads, |thread| {
+        Ok(sched_setaffinity(Pid::from_raw(thread), cpus)?)
+    })
 }
 
-/// Does something to every thread, until it fails; those that have ended meanwhile need nothing.
-fn for_all(each: impl Fn(i32) -> io::Result<()>) -> io::Result<()> {
-    let results = threads().into_iter().map(each);
+/// Does something to threads, until it fails; those that have ended meanwhile need nothing.
+fn for_all(threads: &[i32], each: impl Fn(i32) -> io::Result<()>) -> io::Result<()> {
+    let results = threads.iter().map(|thread| each(*thread));
     let mut errors = results
         .filter_map(Result::err)
         .filter(|error| error.raw_os_error() != Some(libc::ESRCH));

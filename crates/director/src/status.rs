@@ -6,6 +6,7 @@
 //! time are seconds (`*_seconds`); enums are their names in lower case. Fields are only ever added:
 //! a reader ignores what it does not know, and every field that may be missing has a default.
 
+mod bfd;
 mod vrrp;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+pub use bfd::{BfdCounters, BfdSessionStatus, BfdState, BfdStatus};
 pub use vrrp::{
     SecondMaster, VrrpCounters, VrrpGroupStatus, VrrpInstanceStatus, VrrpRouter, VrrpState,
     VrrpStatus,
@@ -44,6 +46,9 @@ pub struct Status {
     /// The virtual routers; empty without a VRRP process.
     #[serde(default)]
     pub vrrp: VrrpStatus,
+    /// The BFD sessions; empty without any.
+    #[serde(default)]
+    pub bfd: BfdStatus,
     /// The alert mails.
     #[serde(default)]
     pub mail: MailStatus,

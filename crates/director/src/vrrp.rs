@@ -1,10 +1,11 @@
 //! The VRRP process: virtual routers that share addresses with those of other machines.
 //!
 //! # Design
-//! Two threads. The driver keeps the time, with a real-time priority where that is permitted; it
-//! never waits for anything but the kernel. The aide does everything that may take its time, on a
-//! tokio runtime of its own: it talks to the parent, logs, and tells scripts. What decides is the
-//! machine of the crate `vrrp-proto`; what the kernel is told goes through the crate `netif`.
+//! Two threads, and one more where there are BFD sessions. The driver keeps the time, with a
+//! real-time priority where that is permitted; it never waits for anything but the kernel. The aide
+//! does everything that may take its time, on a tokio runtime of its own: it talks to the parent,
+//! logs, and tells scripts. What decides is the machine of the crate `vrrp-proto`; what the kernel is
+//! told goes through the crate `netif`.
 //!
 //! | module | what is in it |
 //! |---|---|
@@ -15,6 +16,7 @@
 //! | [`dump`] | files that keepalived writes on signals |
 //! | [`replay`](mod@replay) | what a recording makes of the machine |
 //! | `notify` | scripts, pipes and mails that tell of changes |
+//! | `bfd` | sessions with neighbors, in a thread of their own |
 //! | `track_scripts`, `track_files`, `track_processes` | what is tracked: looked at, judged, reported |
 //! | [`seam`] | where scripts, pipes, mail and tracked objects join |
 //! | [`holding`] | what a master holds |
@@ -22,6 +24,7 @@
 //! | `order`, `news`, [`mailbox`] | what the two threads tell each other |
 
 mod aide;
+mod bfd;
 pub mod clock;
 mod driver;
 pub mod dump;
@@ -50,6 +53,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use self::aide::Aide;
+use self::bfd::Bfd;
 use self::driver::Driver;
 use self::mailbox::Mailbox;
 use self::narrate::Narrator;
@@ -65,6 +69,7 @@ use crate::parent::with_sources;
 use crate::pidfile::PidFile;
 use crate::role::Role;
 use crate::scheduling::Wishes;
+use crate::status::BfdStatus;
 use crate::{child, ipc, logging, scheduling, usage, wiring};
 
 /// Runs as the VRRP process of the parent with this process id. Returns the exit status.
@@ -119,6 +124,7 @@ fn serve(
     let recording = recording.and_then(|path| runtime.block_on(aide::open_recording(path)));
     let (news, queue) = mpsc::unbounded_channel();
     let desk = Desk::new(news, start.log.detail > 0, recording.is_some());
+    let bfd_desk = desk.clone();
     let mut driver = match Driver::new(orders.clone(), desk, start.resume, start.keep_vrrp) {
         Ok(driver) => driver,
         Err(error) => {
@@ -134,7 +140,9 @@ fn serve(
         parent: writer,
         scripts: TrackScripts::new(reports.clone()),
         files: TrackFiles::new(reports.clone(), !start.is_restart),
-        processes: TrackProcesses::new(reports),
+        processes: TrackProcesses::new(reports.clone()),
+        bfd: Bfd::new(orders.clone(), reports, bfd_desk, start.no_bfd),
+        sessions: BfdStatus::default(),
         orders,
         news: queue,
         startup_delay: match start.is_restart {
@@ -149,9 +157,12 @@ fn serve(
         cleared: dump::Cleared::new(),
         recording,
     };
+    let (scheduled, is_scheduled) = std::sync::mpsc::channel::<()>();
     let aide = std::thread::Builder::new()
         .name("aide".to_owned())
         .spawn(move || {
+            // Threads that it starts may have wishes of their own.
+            let _ = is_scheduled.recv();
             runtime.block_on(aide.run(reader));
             // What still runs does not hold up the end.
             runtime.shutdown_background();
@@ -166,6 +177,7 @@ fn serve(
     // After the other thread was started, which is an ordinary one.
     let mut problems = Wishes::of_vrrp(&globals).apply(0);
     problems.extend(scheduling::be_exact());
+    drop(scheduled);
     for problem in problems {
         warn!("{problem}");
     }

@@ -5,6 +5,7 @@
 //! server. All translations are here and decide nothing: a question that comes up here belongs into
 //! the parser's `resolve`, which can point at a line.
 
+pub mod bfd;
 mod iproute2;
 mod network;
 pub mod vrrp;

@@ -48,7 +48,7 @@ pub use vrrp::{
     InterfaceDelay, IpvlanMode, Linkbeat, NotifyDeleted, SyncGroup, Unicast, UnicastPeer,
     VirtualInterface, VirtualInterfaceKind, Vrrp, VrrpChecksum, VrrpInstance, VrrpVersion,
 };
-pub use vrrp_globals::{DynamicInterfaces, Firewall, VrrpGlobals};
+pub use vrrp_globals::{BfdGlobals, DynamicInterfaces, Firewall, VrrpGlobals};
 
 /// A whole configuration, ready to be acted on.
 ///

@@ -168,7 +168,7 @@ fn members(shape: Shape) -> Vec<&'static str> {
 const NOT_YET: &str = "read and checked, without effect yet";
 
 /// Keywords of virtual routers and their groups that the director does not act on yet.
-const WITHOUT_EFFECT_YET: &[&str] = &["track_bfd", "use_vmac_addr", "vrf"];
+const WITHOUT_EFFECT_YET: &[&str] = &["use_vmac_addr", "vrf"];
 
 /// Keywords of `global_defs` that lvskit has added.
 const ADDITIONS: &[&str] = &["smtp_tls", "smtp_tls_ca", "smtp_login"];
@@ -201,7 +201,6 @@ fn effect(kind: BlockKind, keyword: &Keyword) -> &'static str {
         | BlockKind::PingCheck
         | BlockKind::BfdCheck
         | BlockKind::FileCheck
-        | BlockKind::BfdInstance
         | BlockKind::AuthHmac
         | BlockKind::TrackGroup => NOT_YET,
         BlockKind::VrrpInstance | BlockKind::SyncGroup
@@ -213,6 +212,7 @@ fn effect(kind: BlockKind, keyword: &Keyword) -> &'static str {
         | BlockKind::VrrpScript
         | BlockKind::TrackFile
         | BlockKind::TrackProcess
+        | BlockKind::BfdInstance
         | BlockKind::Authentication
         | BlockKind::SyncGroup
         | BlockKind::GarpGroup => "acted on by the director",
@@ -270,7 +270,7 @@ mod tests {
             effect("priority", "vrrp_instance"),
             "acted on by the director"
         );
-        assert_eq!(effect("track_bfd", "vrrp_instance"), NOT_YET);
+        assert_eq!(effect("vrf", "vrrp_instance"), NOT_YET);
         assert_eq!(effect("MISC_CHECK", "real_server"), NOT_YET);
         assert!(effect("smtp_tls", "global_defs").starts_with("an addition of lvskit"));
     }

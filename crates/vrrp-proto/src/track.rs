@@ -6,7 +6,8 @@
 //! | none, reversed | fault | nothing |
 //! | positive | added | nothing |
 //! | negative | nothing | its size subtracted |
-//! | reversed | the weight with the other sign | |
+//! | positive, reversed | its size subtracted | nothing |
+//! | negative, reversed | nothing | its size added |
 //!
 //! An object with a value (a file) adds value times weight; without a weight any value but zero is a
 //! fault, and so is a product of -254 or less. The sum is added to the configured priority and held
@@ -107,19 +108,17 @@ enum Effect {
 
 impl TrackerConfig {
     fn effect(&self, status: TrackStatus) -> Effect {
-        let weight = self.weight.map(|weight| {
-            let weight = i64::from(weight.as_i16());
-            if self.reverse { -weight } else { weight }
-        });
+        let weight = self.weight.map(|weight| i64::from(weight.as_i16()));
+        let sign = if self.reverse { -1 } else { 1 };
         match (status, weight) {
             (TrackStatus::Unknown, _) => Effect::Unknown,
             (TrackStatus::Good, None) if self.reverse => Effect::Fault,
             (TrackStatus::Bad, None) if !self.reverse => Effect::Fault,
-            (TrackStatus::Good, Some(weight)) => Effect::Adjust(weight.max(0)),
-            (TrackStatus::Bad, Some(weight)) => Effect::Adjust(weight.min(0)),
+            (TrackStatus::Good, Some(weight)) => Effect::Adjust(sign * weight.max(0)),
+            (TrackStatus::Bad, Some(weight)) => Effect::Adjust(sign * weight.min(0)),
             (TrackStatus::Value(value), None) if (value != 0) != self.reverse => Effect::Fault,
             (TrackStatus::Value(value), Some(weight)) => {
-                match i64::from(value).saturating_mul(weight) {
+                match i64::from(value).saturating_mul(sign * weight) {
                     ..=-254 => Effect::Fault,
                     product => Effect::Adjust(product.min(253)),
                 }
@@ -232,10 +231,10 @@ mod tests {
             (20, false, Bad, adjust(0)),
             (-20, false, Good, adjust(0)),
             (-20, false, Bad, adjust(-20)),
-            (20, true, Good, adjust(0)),
-            (20, true, Bad, adjust(-20)),
-            (-20, true, Good, adjust(20)),
-            (-20, true, Bad, adjust(0)),
+            (20, true, Good, adjust(-20)),
+            (20, true, Bad, adjust(0)),
+            (-20, true, Good, adjust(0)),
+            (-20, true, Bad, adjust(20)),
             (0, false, Value(0), adjust(0)),
             (0, false, Value(-1), Effect::Fault),
             (0, true, Value(0), Effect::Fault),

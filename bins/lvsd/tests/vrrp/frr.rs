@@ -69,24 +69,58 @@ impl Speech {
     }
 }
 
+/// FRR's zebra on a host, which tells other daemons of the interfaces.
+pub(crate) struct Zebra<'a> {
+    host: &'a Namespace,
+    // Before the folder, so that it ends first.
+    _process: Process,
+    folder: tempfile::TempDir,
+}
+
+impl<'a> Zebra<'a> {
+    /// Starts it; `None`, and a counted skip, where FRR has no such daemon here.
+    pub(crate) fn start(host: &'a Namespace, other: &str) -> Option<Self> {
+        let user = User::from_name("frr").ok().flatten();
+        let user = user.filter(|_| Path::new(DAEMONS).join(other).exists());
+        let Some(user) = user else {
+            lvs_testkit::skip("FRR is not installed");
+            return None;
+        };
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path();
+        // Its daemons leave root behind, and make sockets and files afterwards.
+        chown(path, Some(user.uid), Some(user.gid)).expect("we are root");
+        std::fs::write(path.join("zebra.conf"), "").expect("the folder is writable");
+        let process = daemon(host, path, "zebra");
+        wait_until("zebra", LIMIT, || path.join("zserv").exists().then_some(()));
+        Some(Self {
+            host,
+            _process: process,
+            folder,
+        })
+    }
+
+    /// Starts another daemon.
+    pub(crate) fn daemon(&self, name: &str, configuration: &str) -> Process {
+        let path = self.folder.path();
+        let file = path.join(format!("{name}.conf"));
+        std::fs::write(file, configuration).expect("the folder is writable");
+        daemon(self.host, path, name)
+    }
+}
+
 /// FRR's zebra and vrrpd on a host.
 struct Frr<'a> {
-    host: &'a Namespace,
     // In the order in which they must end.
     vrrpd: Option<Process>,
-    _zebra: Process,
-    folder: tempfile::TempDir,
+    zebra: Zebra<'a>,
+    configuration: String,
 }
 
 impl<'a> Frr<'a> {
     /// Starts both; `None`, and a counted skip, where FRR is not installed.
     fn start(host: &'a Namespace, speech: &Speech, configuration: &str) -> Option<Self> {
-        let user = User::from_name("frr").ok().flatten();
-        let user = user.filter(|_| Path::new(DAEMONS).join("vrrpd").exists());
-        let Some(user) = user else {
-            lvs_testkit::skip("FRR is not installed");
-            return None;
-        };
+        let zebra = Zebra::start(host, "vrrpd")?;
         // It wants the virtual address on an interface that somebody else has made.
         let (kind, length) = if speech.is_ipv6() {
             ("02", "64 nodad")
@@ -98,27 +132,17 @@ impl<'a> Frr<'a> {
         let address = speech.address;
         host.ip(&format!("addr add {address}/{length} dev vrrp51"));
         host.ip("link set vrrp51 up");
-
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let path = folder.path();
-        std::fs::write(path.join("zebra.conf"), "").expect("the folder is writable");
-        std::fs::write(path.join("vrrpd.conf"), configuration).expect("the folder is writable");
-        // Its daemons leave root behind, and make sockets and files afterwards.
-        chown(path, Some(user.uid), Some(user.gid)).expect("we are root");
-        let zebra = daemon(host, path, "zebra");
-        wait_until("zebra", LIMIT, || path.join("zserv").exists().then_some(()));
         let mut frr = Self {
-            host,
             vrrpd: None,
-            _zebra: zebra,
-            folder,
+            zebra,
+            configuration: configuration.to_owned(),
         };
         frr.start_again();
         Some(frr)
     }
 
     fn start_again(&mut self) {
-        self.vrrpd = Some(daemon(self.host, self.folder.path(), "vrrpd"));
+        self.vrrpd = Some(self.zebra.daemon("vrrpd", &self.configuration));
     }
 
     fn log(&self) -> String {
@@ -159,9 +183,13 @@ impl<'a> Frr<'a> {
 }
 
 fn daemon(host: &Namespace, folder: &Path, name: &str) -> Process {
+    let mut command = Command::new(Path::new(DAEMONS).join(name));
+    if name == "bfdd" {
+        command.arg("--bfdctl").arg(folder.join("bfdd.sock"));
+    }
     host.run(|| {
         Process::start(
-            Command::new(Path::new(DAEMONS).join(name))
+            command
                 .arg("-f")
                 .arg(folder.join(format!("{name}.conf")))
                 .arg("-i")

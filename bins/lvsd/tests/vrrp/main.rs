@@ -4,6 +4,7 @@
 mod lan;
 mod router;
 
+mod bfd;
 mod cloud;
 mod electing;
 mod failing;

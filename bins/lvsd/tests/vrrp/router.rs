@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use director::control::Client;
-use director::status::{Status, VrrpInstanceStatus, VrrpState};
+use director::status::{BfdSessionStatus, BfdState, Status, VrrpInstanceStatus, VrrpState};
 use lvs_testkit::Process;
 use lvs_testkit::netns::Namespace;
 use nix::sys::signal::{Signal, kill};
@@ -143,6 +143,25 @@ impl Router {
         client.status().ok()
     }
 
+    /// A BFD session's status.
+    pub(crate) fn session(&self, name: &str) -> Option<BfdSessionStatus> {
+        let sessions = self.status()?.bfd.sessions;
+        sessions.into_iter().find(|it| it.name == name)
+    }
+
+    /// Waits until a BFD session is in this state; gives its status.
+    #[track_caller]
+    pub(crate) fn wait_for_session(&self, name: &str, state: BfdState) -> BfdSessionStatus {
+        let found = std::cell::Cell::new(None);
+        self.wait(&format!("session {name} to be {state:?}"), |it| {
+            let session = it.session(name).filter(|it| it.state == state);
+            let is_there = session.is_some();
+            found.set(session);
+            is_there
+        });
+        found.take().expect("waited for it")
+    }
+
     /// An instance's status.
     pub(crate) fn instance(&self, name: &str) -> Option<VrrpInstanceStatus> {
         let instances = self.status()?.vrrp.instances;
@@ -269,7 +288,9 @@ impl Keepalived {
                     .arg("-p")
                     .arg(folder.path().join("keepalived.pid"))
                     .arg("-r")
-                    .arg(folder.path().join("vrrp.pid")),
+                    .arg(folder.path().join("vrrp.pid"))
+                    .arg("-b")
+                    .arg(folder.path().join("bfd.pid")),
             )
         });
         Some(Self { process, folder })
@@ -288,7 +309,8 @@ impl Keepalived {
         let deadline = Instant::now() + LIMIT;
         let last = || {
             let log = self.process.output();
-            let line = log.lines().rfind(|line| line.contains("Entering "));
+            let is_change = |line: &&str| line.contains("Entering ") && line.contains(" STATE");
+            let line = log.lines().rfind(is_change);
             line.is_some_and(|line| line.contains(&format!("Entering {state} STATE")))
         };
         while !last() {
@@ -309,6 +331,21 @@ impl Keepalived {
             .expect("the folder is writable");
         self.process.signal(Signal::SIGHUP);
         lvs_testkit::wait_until("the reload", LIMIT, || (count() > done).then_some(()));
+    }
+
+    /// Kills its BFD process for good.
+    pub(crate) fn kill_bfd(&self) {
+        // A parent that stands still replaces no child.
+        self.process.signal(Signal::SIGSTOP);
+        let pid = std::fs::read_to_string(self.folder.path().join("bfd.pid"));
+        let child = pid.ok().and_then(|text| text.trim().parse().ok());
+        let child = child.expect("keepalived writes its pid files");
+        kill(Pid::from_raw(child), Signal::SIGKILL).expect("our own child");
+    }
+
+    /// Has its parent replace what was killed.
+    pub(crate) fn go_on(&self) {
+        self.process.signal(Signal::SIGCONT);
     }
 
     /// Ends all its processes at one stroke.

@@ -124,6 +124,7 @@ impl Parent {
                     log: self.options.log.clone(),
                     pid_file: self.pid_paths.vrrp.clone(),
                     keep_vrrp: self.options.keep_vrrp,
+                    no_bfd: self.options.no_bfd,
                     record: self.options.record.clone(),
                     config: self.config.clone(),
                     is_restart: self.vrrp.life > 0,

@@ -12,7 +12,7 @@ use super::Parent;
 use crate::config::{Loaded, needs_restart};
 use crate::message::{ToChecker, ToVrrp};
 use crate::role::Role;
-use crate::status::{ReloadStatus, VrrpStatus, unix_ms};
+use crate::status::{BfdStatus, ReloadStatus, VrrpStatus, unix_ms};
 use crate::wiring;
 
 /// How many problems of one configuration are logged, and kept for status.
@@ -116,6 +116,7 @@ impl Parent {
     /// The VRRP process has ended as a reload wanted it to.
     pub(super) fn reloaded_without_vrrp(&mut self) {
         self.vrrp_status = VrrpStatus::default();
+        self.bfd_status = BfdStatus::default();
         self.reloading.vrrp = false;
         self.tell_reload_complete();
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kconf_parser::Config;
+use kconf_parser::config::VrrpGlobals;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -19,6 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{error, info, warn};
 use vrrp_proto::{Name, Output, Record, RouterOutput, State};
 
+use super::bfd::{self, Bfd, BfdNews};
 use super::dump::{Cleared, Dump};
 use super::mailbox::Mailbox;
 use super::narrate::{self, Narrator};
@@ -33,6 +35,7 @@ use super::{clock, report};
 use crate::ipc;
 use crate::message::{FromVrrp, ToVrrp};
 use crate::scheduling::Wishes;
+use crate::status::BfdStatus;
 use crate::{scheduling, wiring};
 
 /// What the thread has.
@@ -54,6 +57,10 @@ pub(super) struct Aide {
     pub(super) files: TrackFiles,
     /// The processes that are tracked.
     pub(super) processes: TrackProcesses,
+    /// The BFD sessions.
+    pub(super) bfd: Bfd,
+    /// What they have told of themselves last.
+    pub(super) sessions: BfdStatus,
     /// The driver's thread.
     pub(super) driver: i32,
     pub(super) masters: BTreeSet<Name>,
@@ -83,10 +90,12 @@ impl Aide {
                 Some(()) = next(&mut overrun) => {
                     warn!("The VRRP process ran too long without a pause, it is an ordinary one now");
                     scheduling::give_up(self.driver);
+                    self.bfd.thread().into_iter().for_each(scheduling::give_up);
                 }
             }
         }
         drop(self.scripts);
+        self.bfd.stop().await;
         self.teller.finish().await;
         if let Some(mut file) = self.recording {
             let _ = file.flush().await;
@@ -97,19 +106,31 @@ impl Aide {
         match message {
             Some(ToVrrp::Reload(config)) => {
                 info!("Reloading");
-                let before = Wishes::of_vrrp(&self.config.vrrp.globals);
-                let wishes = Wishes::of_vrrp(&config.vrrp.globals);
-                for problem in wishes.replace(&before, self.driver) {
-                    warn!("{problem}");
-                }
+                self.schedule(&config.vrrp.globals);
                 self.config = Arc::new(*config);
                 self.configure().await;
             }
-            Some(ToVrrp::Status(number)) => self.orders.put(Order::Status(number)),
+            Some(ToVrrp::Status(number)) => self.bfd.survey(Order::Status(number)),
             Some(ToVrrp::Dump(which)) => self.orders.put(Order::Dump(which)),
             // Without a parent there is nobody to start us again.
             Some(ToVrrp::Stop) | None => self.orders.put(Order::Stop),
             Some(ToVrrp::Start(_)) => {}
+        }
+    }
+
+    /// Gives the threads the priorities of another configuration.
+    fn schedule(&self, globals: &VrrpGlobals) {
+        let old = &self.config.vrrp.globals;
+        let [before, sessions_before] = [Wishes::of_vrrp(old), Wishes::of_sessions(old)];
+        let [wishes, sessions] = [Wishes::of_vrrp(globals), Wishes::of_sessions(globals)];
+        let mut problems = wishes.replace(&before, self.driver);
+        // What was just changed was so for all threads.
+        let is_changed = wishes != before || sessions != sessions_before;
+        if let Some(thread) = self.bfd.thread().filter(|_| is_changed) {
+            problems.extend(sessions.apply_to_one(thread));
+        }
+        for problem in problems {
+            warn!("{problem}");
         }
     }
 
@@ -130,6 +151,7 @@ impl Aide {
         self.scripts.configure(&vrrp, usable);
         self.files.configure(&vrrp).await;
         self.processes.configure(&vrrp);
+        self.bfd.configure(&vrrp).await;
     }
 
     async fn handle(&mut self, news: News) {
@@ -148,11 +170,14 @@ impl Aide {
             }
             News::Did(did) => narrate::did(&did),
             News::Interface(name, is_up) => narrate::interface(&name, is_up),
+            News::Bfd(BfdNews::Survey(sessions)) => self.sessions = sessions,
+            News::Bfd(news) => bfd::narrate::news(&news, &self.config.vrrp),
             News::Remark(text) => info!("{text}"),
             News::Warning(text) => warn!("{text}"),
             News::Status(number, survey) => {
                 let vrrp = report::status(&survey, &self.config.vrrp, SystemTime::now());
-                self.say(&FromVrrp::Status { number, vrrp }).await;
+                let bfd = self.sessions.clone();
+                self.say(&FromVrrp::Status { number, vrrp, bfd }).await;
             }
             News::Dump(which, survey) => self.dump(which, &survey),
             News::Input(record) => self.record(&record).await,

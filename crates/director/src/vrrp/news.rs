@@ -4,6 +4,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use vrrp_proto::{Name, Record, Rejections, RouterOutput, State, Status, Time};
 
+use super::bfd::BfdNews;
 use super::dump::Dump;
 
 /// Something that has happened.
@@ -19,6 +20,8 @@ pub(super) enum News {
     Did(Did),
     /// An interface has gone up, or down.
     Interface(Name, bool),
+    /// Something about BFD sessions.
+    Bfd(BfdNews),
     /// Something worth a line.
     Remark(String),
     /// Something that is not as it should be.

@@ -227,4 +227,10 @@ pub mod tracker {
     pub fn process(name: &str) -> Name {
         Name::from(format!("process {name}"))
     }
+
+    /// A `bfd_instance`: good while its session is up.
+    #[must_use]
+    pub fn bfd(name: &str) -> Name {
+        Name::from(format!("bfd {name}"))
+    }
 }

@@ -337,6 +337,7 @@ fn tracked(tracking: &Tracking) -> impl Iterator<Item = TrackerConfig> {
         of(&tracking.scripts, tracker::script),
         of(&tracking.files, tracker::file),
         of(&tracking.processes, tracker::process),
+        of(&tracking.bfd, tracker::bfd),
     ]
     .into_iter()
     .flatten()

@@ -152,9 +152,11 @@ pub struct BfdInstance {
     pub multiplier: u8,
     /// Whether the peer must begin. Default: off. `passive`.
     pub passive: bool,
-    /// TTL or hop limit of our packets. Default 255, IPv6 64. `ttl`, `hoplimit`.
-    pub ttl: u8,
-    /// How far the TTL of theirs may be below 255; -1: any. Default 0. `max_hops`.
+    /// TTL or hop limit of packets. Default: none, which keepalived takes for 255 over IPv4 and 64 over
+    /// IPv6. `ttl`, `hoplimit`.
+    pub ttl: Option<u8>,
+    /// How far the TTL of their packets may be below [`Self::ttl`]; -1 and 255: any. Default 0.
+    /// `max_hops`.
     pub max_hops: i16,
     /// Whether port 4784 is used instead of 3784. Default: off. `multihop`.
     pub multihop: bool,

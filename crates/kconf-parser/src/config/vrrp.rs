@@ -49,6 +49,7 @@ impl Vrrp {
     /// Whether there is anything for a VRRP process to do.
     pub fn is_empty(&self) -> bool {
         self.instances.is_empty()
+            && self.bfd_instances.is_empty()
             && self.static_addresses.is_empty()
             && self.static_routes.is_empty()
             && self.static_rules.is_empty()

@@ -59,6 +59,8 @@ pub struct VrrpGlobals {
     pub rlimit_rttime: Option<Duration>,
     /// Whether its memory is locked. Default: off. `vrrp_no_swap`.
     pub no_swap: bool,
+    /// The same of what runs the BFD sessions.
+    pub bfd: BfdGlobals,
     /// Beginning of the names of virtual interfaces. Default `vrrp`. `vmac_prefix`.
     pub vmac_prefix: String,
     /// The same for those of single addresses. Default: [`Self::vmac_prefix`].
@@ -91,11 +93,25 @@ impl Default for VrrpGlobals {
             cpu_affinity: Vec::new(),
             rlimit_rttime: None,
             no_swap: false,
+            bfd: BfdGlobals::default(),
             vmac_prefix: "vrrp".to_owned(),
             vmac_address_prefix: "vrrp".to_owned(),
             json_version: 1,
         }
     }
+}
+
+/// How BFD sessions are run. Source: keepalived.conf(5), "Global definitions".
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BfdGlobals {
+    /// Nice value. -20..=19, default 0. `bfd_priority`.
+    pub priority: i32,
+    /// Real-time priority. 1..=99, default: none. `bfd_rt_priority`.
+    pub rt_priority: Option<u8>,
+    /// Processors they may run on. Default: all. `bfd_cpu_affinity`.
+    pub cpu_affinity: Vec<u32>,
+    /// Whether their memory is locked. Default: off. `bfd_no_swap`.
+    pub no_swap: bool,
 }
 
 /// Whether interfaces may be missing. Source: keepalived.conf(5) `dynamic_interfaces`.

@@ -16,10 +16,6 @@ const WITHOUT_EFFECT: &[(BlockKind, &[&str])] = &[
         BlockKind::GlobalDefs,
         &[
             "bfd_process_name",
-            "bfd_priority",
-            "bfd_no_swap",
-            "bfd_rt_priority",
-            "bfd_cpu_affinity",
             "bfd_rlimit_rttime",
             "snmp_socket",
             "enable_traps",

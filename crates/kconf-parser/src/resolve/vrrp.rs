@@ -39,6 +39,8 @@ struct Context<'c, 'a> {
     weights: HashMap<(BlockKind, &'a str), Weight>,
     /// Instances that can be used.
     instances: HashSet<&'a str>,
+    /// BFD sessions of which instances hear nothing.
+    for_checks_only: HashSet<&'a str>,
     /// What has been referred to.
     used: HashMap<(BlockKind, &'a str), Span>,
 }
@@ -80,6 +82,7 @@ pub(super) fn vrrp(root: &Block, report: &mut Report<'_>, alerts: Alerts) -> Vrr
         names,
         weights: HashMap::new(),
         instances: HashSet::new(),
+        for_checks_only: HashSet::new(),
         used: HashMap::new(),
     };
     let context = &mut context;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::ast::{Block, Value};
-use crate::config::{DynamicInterfaces, Firewall, Garp, VrrpGlobals, VrrpVersion};
+use crate::config::{BfdGlobals, DynamicInterfaces, Firewall, Garp, VrrpGlobals, VrrpVersion};
 use crate::diagnostic::Code;
 use crate::keyword::BlockKind;
 use crate::report::Report;
@@ -111,16 +111,21 @@ fn globals(block: &Block, report: &Report<'_>) -> VrrpGlobals {
         },
         min_auto_priority_delay: micros("min_auto_priority_delay")
             .unwrap_or(usual.min_auto_priority_delay),
-        cpu_affinity: words(block, "vrrp_cpu_affinity", report)
-            .into_iter()
-            .flatten()
-            .filter_map(|cpu| cpu.parse().ok())
-            .collect(),
+        cpu_affinity: cpus(block, "vrrp_cpu_affinity", report),
         rlimit_rttime: match last(block, &["vrrp_rlimit_rttime", "vrrp_rlimit_rtime"]) {
             Some(Value::Int(micros)) => Some(Duration::from_micros(micros.unsigned_abs())),
             _ => None,
         },
         no_swap: block.flag("vrrp_no_swap"),
+        bfd: BfdGlobals {
+            priority: block
+                .int("bfd_priority")
+                .and_then(|nice| i32::try_from(nice).ok())
+                .unwrap_or(0),
+            rt_priority: byte(block, "bfd_rt_priority"),
+            cpu_affinity: cpus(block, "bfd_cpu_affinity", report),
+            no_swap: block.flag("bfd_no_swap"),
+        },
         vmac_address_prefix: word("vmac_addr_prefix").unwrap_or_else(|| vmac_prefix.clone()),
         vmac_prefix,
         json_version: byte(block, "json_version").unwrap_or(usual.json_version),
@@ -146,6 +151,12 @@ fn firewall(block: &Block, report: &Report<'_>) -> Firewall {
         nftables_ifindex: block.flag("nftables_ifindex"),
         nftables_counters: block.flag("nftables_counters"),
     }
+}
+
+/// The numbers of processors of a setting.
+fn cpus(block: &Block, keyword: &str, report: &Report<'_>) -> Vec<u32> {
+    let words = words(block, keyword, report).unwrap_or_default();
+    words.iter().filter_map(|cpu| cpu.parse().ok()).collect()
 }
 
 /// The words of a setting; `None` without the setting.

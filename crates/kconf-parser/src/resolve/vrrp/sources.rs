@@ -1,6 +1,7 @@
 //! What can be tracked: scripts, files, processes, BFD sessions.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -174,7 +175,17 @@ pub(super) fn bfd(context: &mut Context<'_, '_>, root: &Block) -> Vec<BfdInstanc
             context.error(Code::FamilyMismatch, span, message, "it is left out");
             continue;
         }
+        let multihop = block.bool("multihop").unwrap_or(false);
+        if let Some(first) = same_path(&sessions, neighbor, source, multihop) {
+            let message = format!("`{name}` and `{first}` have the same neighbor, {neighbor}");
+            let help = "it is left out; sessions with one neighbor need a source_ip of their own";
+            context.error(Code::BadValue, block.head, message, help);
+            continue;
+        }
         let (only_vrrp, only_checker) = (block.flag("vrrp"), block.flag("checker"));
+        if only_checker && !only_vrrp {
+            context.for_checks_only.insert(name);
+        }
         let ttl = byte(block, "ttl").or_else(|| byte(block, "hoplimit"));
         let max_hops = block.int("max_hops").unwrap_or(0);
         let weight = weight(block, 0);
@@ -190,15 +201,29 @@ pub(super) fn bfd(context: &mut Context<'_, '_>, root: &Block) -> Vec<BfdInstanc
             idle_tx: block.time("idle_tx").unwrap_or(Duration::from_secs(1)),
             multiplier: byte(block, "multiplier").unwrap_or(5),
             passive: block.flag("passive"),
-            ttl: ttl.unwrap_or_else(|| if neighbor.is_ipv4() { 255 } else { 64 }),
+            ttl,
             max_hops: i16::try_from(max_hops).unwrap_or(0),
-            multihop: block.bool("multihop").unwrap_or(false),
+            multihop,
             weight,
             for_vrrp: only_vrrp || !only_checker,
             for_checker: only_checker || !only_vrrp,
         });
     }
     sessions
+}
+
+/// The session before it whose packets could not be told from those of this one.
+fn same_path(
+    sessions: &[BfdInstance],
+    neighbor: IpAddr,
+    source: Option<IpAddr>,
+    multihop: bool,
+) -> Option<&str> {
+    let is_same = |it: &&BfdInstance| {
+        let sources = it.source.is_none() || source.is_none() || it.source == source;
+        it.neighbor == neighbor && it.multihop == multihop && sources
+    };
+    sessions.iter().find(is_same).map(|it| it.name.as_str())
 }
 
 /// The weight of something tracked; the first one counts.
@@ -286,4 +311,65 @@ fn file_checks<'a>(root: &Block, context: &Context<'_, 'a>) -> HashSet<&'a str> 
         .filter_map(|check| check.word("track_file"))
         .map(|word| context.slice(word))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::Config;
+    use crate::{MemoryLoader, Options, analyze};
+
+    fn read(text: &str) -> (Config, Vec<String>) {
+        let path = Path::new("/k.conf");
+        let loader = MemoryLoader::default().with(path, text);
+        let analysis = analyze(path, &Options::default(), &loader);
+        let found = analysis.diagnostics.iter().map(|it| it.message.clone());
+        (analysis.config.clone(), found.collect())
+    }
+
+    #[test]
+    fn bfd_sessions_with_one_neighbor_need_sources() {
+        let session = |name: &str, settings: &str| {
+            format!("bfd_instance {name} {{\nneighbor_ip 192.0.2.1\n{settings}\n}}\n")
+        };
+        let text = session("a", "source_ip 192.0.2.2")
+            + &session("b", "source_ip 192.0.2.3")
+            + &session("c", "source_ip 192.0.2.2\nmultihop")
+            + &session("d", "")
+            + &session("e", "source_ip 192.0.2.3");
+        let (config, found) = read(&text);
+        let names: Vec<_> = config
+            .vrrp
+            .bfd_instances
+            .iter()
+            .map(|it| &it.name)
+            .collect();
+        assert_eq!(names, ["a", "b", "c"]);
+        assert_eq!(
+            found,
+            [
+                "`d` and `a` have the same neighbor, 192.0.2.1",
+                "`e` and `b` have the same neighbor, 192.0.2.1"
+            ]
+        );
+    }
+
+    #[test]
+    fn sessions_for_checks_are_not_tracked() {
+        let text = |flag: &str| {
+            format!(
+                "bfd_instance a {{\nneighbor_ip 192.0.2.1\n{flag}\n}}\nvrrp_instance v {{\n\
+                 interface eth0\nvirtual_router_id 1\ntrack_bfd {{\na\n}}\n\
+                 virtual_ipaddress {{\n192.0.2.9\n}}\n}}\n"
+            )
+        };
+        for (flag, is_tracked) in [("", true), ("vrrp", true), ("checker", false)] {
+            let (config, found) = read(&text(flag));
+            let tracked = &config.vrrp.instances[0].tracking.bfd;
+            assert_eq!(tracked.len(), usize::from(is_tracked), "{flag}");
+            let told = found.contains(&"`a` is for checks only".to_owned());
+            assert_eq!(told, !is_tracked, "{found:?}");
+        }
+    }
 }

@@ -41,6 +41,12 @@ fn list(
         {
             continue;
         }
+        if kind == Some(BlockKind::BfdInstance) && context.for_checks_only.contains(name) {
+            let message = format!("`{name}` is for checks only");
+            let help = "it is not tracked; delete `checker` in its bfd_instance, or add `vrrp`";
+            context.error(Code::UnknownName, entry.name.outer(), message, help);
+            continue;
+        }
         let usual = match kind {
             None => nothing,
             // Left out for another reason, which has been said.
