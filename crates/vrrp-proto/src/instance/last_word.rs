@@ -87,7 +87,7 @@ fn is_rhythm(apart: Duration, interval: Duration) -> bool {
 }
 
 impl Instance {
-    /// Says the last word to a better Master, if it is to be said. To be repeated if returned.
+    /// Says the last word to a better Master, if it is to be said.
     pub(super) fn say_last_word(&mut self, now: Time, after: &Advertisement) -> Option<LastWord> {
         let priority = self.effective;
         if !self.config.answer_higher {
@@ -108,7 +108,7 @@ impl Instance {
             // What else has come meanwhile is no answer.
             word.answer_until = now;
         }
-        self.config.answer_lower.then_some(word)
+        Some(word)
     }
 
     /// A Backup has accepted an advertisement: it answers the last word, or is a reason to say it
