@@ -13,17 +13,23 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, Delivery, InstanceConfig, NamedInstance, RouterConfig};
+use crate::config::{ConfigError, RouterConfig};
 use crate::input::{Input, InterfaceState, Trouble};
 use crate::instance::{Event, Instance, Output, Reason, State, Transition};
 use crate::pacing::{Pacing, Waiting};
 use crate::rejected::{Rejected, Rejections};
-use crate::sync_group::{Decision, SyncGroup};
+use crate::sync_group::SyncGroup;
 use crate::time::Time;
 use crate::track::TrackReport;
 use crate::types::{Family, Name};
 use crate::wire::field;
 use crate::wire::ip::{Carried, Datagram};
+
+mod groups;
+mod listeners;
+mod reload;
+
+use self::listeners::{Listeners, is_addressed};
 
 /// One step for the driver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +61,7 @@ pub enum RouterOutput {
         /// The state now.
         to: State,
     },
-    /// Packets that are for no instance. At most one such output a minute for each interface.
+    /// Packets that are for no instance. At most one such output a minute for each interface and VRID.
     Unclaimed {
         /// Where they came in.
         interface: Name,
@@ -444,272 +450,6 @@ impl Router {
             .find(fits)
             .or_else(|| candidates.first())
             .copied()
-    }
-
-    // === Groups ===
-
-    /// A member has heard a lower Master: hosts may believe in it for the others' addresses, too.
-    fn announce_group(&mut self, now: Time, group: usize, but: usize) {
-        let members = self.groups.get(group).map(|it| it.members.clone());
-        for place in members.unwrap_or_default() {
-            if place != but
-                && let Some(instance) = self.instances.get_mut(place)
-            {
-                instance.announce_with_group(now);
-                self.drain(now, place);
-                self.rearm(place);
-            }
-        }
-    }
-
-    /// Makes the members of a group agree. `decided` is the one that something happened to.
-    fn coordinate(&mut self, now: Time, group: usize, decided: Option<usize>) {
-        let Some(sync) = self.groups.get(group).cloned() else {
-            return;
-        };
-        let faults = sync.faults(&self.instances);
-        let fault = faults.iter().flatten().next().cloned();
-        let mut followers = Followers::new(&sync, decided, &self.instances);
-        if let Some(member) = &fault {
-            followers.member = Some(member.clone());
-        }
-        for (place, fault) in sync.members.iter().zip(faults) {
-            let follows = fault.is_some();
-            self.follow(now, &mut followers, *place, State::Fault, follows, |it| {
-                it.set_group_fault(now, fault);
-            });
-        }
-        match sync.decide(&self.instances) {
-            Decision::Nothing => {}
-            Decision::Promote => {
-                let first = decided.filter(|place| sync.members.contains(place));
-                let first = first.or_else(|| sync.members.first().copied());
-                let reason = first.and_then(|it| self.instances.get(it)?.readiness());
-                if let (Some(first), Some(reason)) = (first, reason) {
-                    self.member(now, first, |it| it.promote(now, reason));
-                }
-                for &place in &sync.members {
-                    let reason = followers.reason(&sync);
-                    self.follow(now, &mut followers, place, State::Master, true, |it| {
-                        it.promote(now, reason);
-                    });
-                }
-            }
-            Decision::Demote => {
-                for &place in &sync.members {
-                    let reason = followers.reason(&sync);
-                    self.follow(now, &mut followers, place, State::Backup, true, |it| {
-                        it.demote(now, reason);
-                    });
-                }
-            }
-        }
-        self.tell_group(group);
-    }
-
-    fn member(&mut self, now: Time, place: usize, call: impl FnOnce(&mut Instance)) {
-        if let Some(instance) = self.instances.get_mut(place) {
-            call(instance);
-            self.drain(now, place);
-            self.rearm(place);
-        }
-    }
-
-    /// Calls a member that has to follow; says so before the first one that changes.
-    fn follow(
-        &mut self,
-        now: Time,
-        followers: &mut Followers,
-        place: usize,
-        to: State,
-        tell: bool,
-        call: impl FnOnce(&mut Instance),
-    ) {
-        let Some(instance) = self.instances.get_mut(place) else {
-            return;
-        };
-        let before = instance.state();
-        call(instance);
-        if tell && before != instance.state() && !followers.told {
-            followers.told = true;
-            if let Some(member) = followers.member.clone() {
-                self.outputs.push_back(RouterOutput::GroupSyncing {
-                    group: followers.group.clone(),
-                    member,
-                    to,
-                });
-            }
-        }
-        self.drain(now, place);
-        self.rearm(place);
-    }
-
-    fn tell_group(&mut self, place: usize) {
-        let Some(group) = self.groups.get_mut(place) else {
-            return;
-        };
-        let to = group.shared_state(&self.instances);
-        let from = std::mem::replace(&mut group.state, to);
-        if from != to {
-            self.outputs.push_back(RouterOutput::GroupChanged {
-                group: group.name.clone(),
-                from,
-                to,
-            });
-        }
-    }
-
-    // === Reload ===
-
-    fn retire(&mut self, now: Time, place: usize) {
-        if let Some(instance) = self.instances.get_mut(place) {
-            instance.stop(now, Reason::Removed);
-            self.drain(now, place);
-        }
-    }
-
-    /// Keeps, changes and makes instances so that they are the wished ones, in this order.
-    fn rebuild(&mut self, now: Time, wished: &[NamedInstance]) -> Result<(), Refused> {
-        let old = std::mem::take(&mut self.instances);
-        let mut old: HashMap<Name, Instance> =
-            old.into_iter().map(|it| (it.name().clone(), it)).collect();
-        for NamedInstance { name, config } in wished {
-            let refused = |error| Refused {
-                errors: vec![(name.clone(), error)],
-            };
-            let instance = match old.remove(name) {
-                Some(instance) if instance.config() == config => instance,
-                Some(mut instance) => {
-                    instance.reconfigure(now, config.clone()).map_err(refused)?;
-                    instance
-                }
-                None => Instance::new(name.clone(), config.clone(), now).map_err(refused)?,
-            };
-            self.instances.push(instance);
-        }
-        let names = self.instances.iter().map(|it| it.name().clone());
-        self.places = names.zip(0..).collect();
-        self.listeners = Listeners::of_all(&self.instances);
-        let lent = self.instances.iter().map(Instance::config);
-        let lent = lent.filter(|config| !config.priority.is_owner());
-        let lent = lent.flat_map(|config| &config.addresses);
-        self.virtual_addresses = lent.map(|entry| entry.address).collect();
-        self.deadlines.clear();
-        self.armed = vec![None; self.instances.len()];
-        for place in 0..self.instances.len() {
-            self.drain(now, place);
-            self.rearm(place);
-        }
-        Ok(())
-    }
-
-    fn regroup(&mut self, now: Time, config: &RouterConfig) {
-        let old = std::mem::take(&mut self.groups);
-        let mut group_of = HashMap::new();
-        for group in &config.groups {
-            let members = group.members.iter();
-            let members: Vec<usize> = members
-                .filter_map(|name| self.places.get(name).copied())
-                .collect();
-            group_of.extend(members.iter().map(|place| (*place, group.name.clone())));
-            let before = old.iter().find(|it| it.name == group.name);
-            self.groups.push(SyncGroup {
-                name: group.name.clone(),
-                members,
-                state: before.map_or(State::Initialize, |it| it.state),
-            });
-        }
-        for place in 0..self.instances.len() {
-            let group = group_of.get(&place).cloned();
-            self.member(now, place, |it| it.join(now, group));
-        }
-    }
-
-    /// Tells an instance all that is known already.
-    fn inform(&mut self, now: Time, place: usize) {
-        let Some(config) = self.instances.get(place).map(Instance::config) else {
-            return;
-        };
-        let trackers = config.trackers.iter();
-        let reports: Vec<TrackReport> = trackers
-            .filter_map(|it| self.tracked.get(&it.name).cloned())
-            .collect();
-        let interface = config.interface.clone();
-        for report in reports {
-            self.member(now, place, |it| it.handle_track(now, &report));
-        }
-        if let Some(name) = interface
-            && let Some(state) = self.interfaces.get(&name)
-        {
-            let seen = self.without_virtual(state);
-            self.show_interface(now, place, &name, &seen);
-        }
-    }
-}
-
-/// Who follows whom in one round of a group.
-struct Followers {
-    group: Name,
-    member: Option<Name>,
-    told: bool,
-}
-
-impl Followers {
-    fn new(group: &SyncGroup, decided: Option<usize>, instances: &[Instance]) -> Self {
-        let member = decided.or_else(|| group.members.first().copied());
-        let member = member.and_then(|place| instances.get(place));
-        Self {
-            group: group.name.clone(),
-            member: member.map(|it| it.name().clone()),
-            told: false,
-        }
-    }
-
-    fn reason(&self, group: &SyncGroup) -> Reason {
-        group.follow(self.member.as_ref().unwrap_or(&group.name))
-    }
-}
-
-/// Which instances a packet may be for.
-#[derive(Debug, Default)]
-struct Listeners {
-    on: HashMap<Name, HashMap<(Family, u8), Vec<usize>>>,
-    anywhere: HashMap<(Family, u8), Vec<usize>>,
-}
-
-impl Listeners {
-    fn of_all(instances: &[Instance]) -> Self {
-        let mut listeners = Self::default();
-        for (place, instance) in instances.iter().enumerate() {
-            let config = instance.config();
-            let keys = match &config.interface {
-                Some(interface) => listeners.on.entry(interface.clone()).or_default(),
-                None => &mut listeners.anywhere,
-            };
-            let key = (config.family, config.vrid.as_u8());
-            keys.entry(key).or_default().push(place);
-        }
-        listeners
-    }
-
-    fn of(&self, interface: &str, key: (Family, u8)) -> &[usize] {
-        let here = self.on.get(interface).and_then(|keys| keys.get(&key));
-        here.or_else(|| self.anywhere.get(&key))
-            .map_or(&[], Vec::as_slice)
-    }
-}
-
-/// Whether a packet was sent to where an instance listens.
-fn is_addressed(config: &InstanceConfig, carried: &Carried<'_>) -> bool {
-    match &config.delivery {
-        Delivery::Multicast { group } => carried.destination == *group,
-        Delivery::Unicast { peers, .. } => {
-            let here = config
-                .source
-                .is_none_or(|source| source == carried.destination);
-            let peer = peers.iter().any(|peer| peer.address == carried.source);
-            !carried.destination.is_multicast() && here && peer
-        }
     }
 }
 
