@@ -85,6 +85,8 @@ impl<O: Write> Runner<O> {
             match input.read_until(b'\n', &mut line) {
                 Ok(0) | Err(_) => break,
                 Ok(_) if self.skip_comments && line.starts_with(b"#") => continue,
+                // Lost by ipvsadm, too; its ipvsadm-restore adds the line end that is missing.
+                Ok(_) if !self.skip_comments && fades_out(&line) => continue,
                 Ok(_) => {}
             }
             let arguments: Vec<&[u8]> = table_file::words(&line).map(|(_, word)| word).collect();
@@ -242,4 +244,10 @@ impl<O: Write> Runner<O> {
             }
         })
     }
+}
+
+/// Whether a line ends in two blanks where its line end should be.
+fn fades_out(line: &[u8]) -> bool {
+    let is_blank = |byte: &u8| b" \t\r".contains(byte);
+    line.len() >= 2 && line.iter().rev().take(2).all(is_blank)
 }

@@ -274,15 +274,27 @@ fn restore_stops_where_ipvsadm_does() {
     assert_eq!(output.status.code(), Some(2));
     let (saved, _) = quiet(&served, &["-Sn"], "");
     assert_eq!(saved.lines().count(), 400);
-    // A last line without an end is one, even behind a blank, where ipvsadm passes over it.
-    let output = lvsadm(
-        &served,
-        &["-R"],
-        "-A -t 10.0.0.5:1\n-A -t 10.0.0.5:2 -s rr ",
-    );
-    assert_eq!(output.status.code(), Some(0));
-    let (saved, _) = quiet(&served, &["-Sn"], "");
-    assert!(saved.contains("10.0.0.5:2"), "{saved}");
+    // A last line without an end is one, unless two blanks end it: ipvsadm passes over that.
+    let input = "-A -t 10.0.0.5:1\n-A -t 10.0.0.5:2 -s rr";
+    for (end, count) in [
+        ("", 2),
+        (" ", 2),
+        ("\r", 2),
+        ("  ", 1),
+        (" \t", 1),
+        ("  \n", 2),
+    ] {
+        let output = lvsadm(&served, &["-R"], &format!("{input}{end}"));
+        assert_eq!(output.status.code(), Some(0));
+        let (saved, _) = quiet(&served, &["-Sn"], "");
+        assert_eq!(
+            saved.matches("10.0.0.5:").count(),
+            count,
+            "{end:?}: {saved}"
+        );
+        quiet(&served, &["-R"], "-D -t 10.0.0.5:1\n");
+        lvsadm(&served, &["-D", "-t", "10.0.0.5:2"], "");
+    }
     // The last line decides.
     let output = lvsadm(&served, &["-R"], "-A -t 10.0.0.3:1\n-A -t 10.0.0.3:1\n");
     assert_eq!(output.status.code(), Some(255));

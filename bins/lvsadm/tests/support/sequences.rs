@@ -272,10 +272,6 @@ fn restore(rng: &mut impl Rng, values: &mut Values, program: Program) -> Invocat
     }
     if rng.random_ratio(1, 6) {
         invocation.input.pop();
-        // The real one does not do a last line that ends so; see interop.md.
-        if invocation.input.ends_with(b" ") || invocation.input.ends_with(b"\t") {
-            invocation.input.push(b'\n');
-        }
     }
     if program == Program::Restore {
         // The real one filters by grep, which says nothing of a file that is no text but that it is none.
