@@ -19,6 +19,10 @@ use vrrp_proto::{Datagram, Family, InstanceConfig, Name, Transmit};
 use super::holding::VirtualLink;
 use crate::wiring::vrrp::VrrpPlan;
 
+/// What a socket's buffer shall hold, in bytes: a thousand packets and more, be they of hundreds of
+/// instances or of a stranger, that come while others are done or gather.
+const RECEIVE_BUFFER: usize = 1 << 20;
+
 /// Where packets of one kind leave and come in.
 type Place = (Option<LinkIndex>, netif::Family, Payload);
 
@@ -242,7 +246,7 @@ fn wished(plan: &VrrpPlan, snapshot: &Snapshot) -> Vec<(VrrpSocketConfig, Option
             link: None,
             group: None,
             payload: payload(config),
-            receive_buffer: plan.receive_buffer,
+            receive_buffer: Some(plan.receive_buffer.unwrap_or(RECEIVE_BUFFER)),
         };
         let group = match config.delivery {
             Delivery::Multicast { group } => Some(group),
