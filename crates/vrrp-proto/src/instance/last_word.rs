@@ -17,7 +17,7 @@
 //!
 //! Third routers hear the word, too, and may take its sender for a Master. It has the Master's
 //! interval, so that they wait no shorter than before, and the priority by which the contest was
-//! lost; where it would win by now, it is not said.
+//! lost; where that would win by now, the one below the Master's.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -138,15 +138,21 @@ impl Instance {
             backup.last_word = None;
             return;
         }
-        let loses = self.source.is_some_and(|source| {
-            let theirs = (master.priority, master.address);
-            election::contest((word.priority, source), theirs) == Contest::TheyWin
-        });
-        if now < word.again_at || !is_rhythm(apart, interval) || !loses {
+        if now < word.again_at || !is_rhythm(apart, interval) {
             return;
         }
+        let theirs = (master.priority, master.address);
+        let loses = |priority: &Priority| {
+            let ours = self.source.map(|source| (*priority, source));
+            ours.is_some_and(|ours| election::contest(ours, theirs) == Contest::TheyWin)
+        };
+        // One below the Master's, if that was lowered meanwhile.
+        let below = master.priority.adjusted(-1);
+        let Some(priority) = [word.priority, below].into_iter().find(loses) else {
+            return;
+        };
         word.said(now, advertisement);
-        let (priority, times) = (word.priority, word.times);
+        let times = word.times;
         if times == DEAF_AFTER + 1 {
             self.event(Event::LastWordUnanswered { master });
         }
