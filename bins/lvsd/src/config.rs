@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use kconf_parser::compare::plain;
+use kconf_parser::compare::{is_value, plain};
 use kconf_parser::{DiskLoader, Secrets, analyze, render, secret, tree};
 use serde_json::Value;
 
@@ -121,7 +121,9 @@ fn outline(value: &Value, level: usize, text: &mut String) {
                     outline(value, level + 1, text);
                 }
             }
-            Value::Object(inner) if inner.values().any(|value| !value.is_number()) => {
+            Value::Object(inner)
+                if !is_value(inner) && inner.values().any(|value| !value.is_number()) =>
+            {
                 let _ = writeln!(text, "{pad}{name}:");
                 outline(value, level + 1, text);
             }

@@ -219,8 +219,8 @@ fn is_list(list: &[Value]) -> bool {
     list.iter().all(thing)
 }
 
-/// Whether an object is one value rather than several settings.
-fn is_value(object: &Map<String, Value>) -> bool {
+/// Whether an object is one value rather than several settings: a time, or a secret of its kind.
+pub fn is_value(object: &Map<String, Value>) -> bool {
     is_time(object) || authentication(object).is_some()
 }
 
