@@ -124,7 +124,15 @@ fn tables_are_those_of_keepalived() {
     }
     let mut firewall = open(&host);
     firewall.apply(&rules).unwrap();
-    let theirs = ruleset(&far);
+    // It speaks of a state before its tables are whole.
+    let mut before = Vec::new();
+    let theirs = lvs_testkit::wait_until("keepalived's tables", LIMIT, || {
+        let lines = ruleset(&far);
+        let last = lines.iter().any(|line| line.contains("2001:db8::99"));
+        let settled = last && lines == before;
+        before.clone_from(&lines);
+        settled.then_some(lines)
+    });
     let ours = ruleset(&host);
     // Ours maps every virtual MAC in both families, theirs those of the family.
     let comparable = |lines: &[String]| {
