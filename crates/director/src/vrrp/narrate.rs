@@ -141,6 +141,7 @@ const fn is_caused_by_others(event: &Event) -> bool {
             | Event::LowerPriorityDiscarded { .. }
             | Event::LowerPriorityHeard { .. }
             | Event::GoodbyeHeard { .. }
+            | Event::LastWordUnanswered { .. }
             | Event::ResignationHeard { .. }
             | Event::PreemptDelayStarted { .. }
             | Event::PreemptDelayStopped
@@ -279,6 +280,11 @@ fn event(instance: &Name, event: &Event, now: Time, is_master: bool) {
             let Heard { address, priority } = rival;
             debug!("({instance}) last advert of {address}, the master before, priority {priority}");
         }
+        Event::LastWordUnanswered { master } => warn!(
+            "({instance}) {}, to which we have yielded, does not answer our adverts: it may not hear \
+             us, or was told not to answer",
+            master.address
+        ),
         Event::ResignationHeard { from } if is_master => {
             debug!("({instance}) Master received priority 0 message from {from}");
         }
