@@ -193,8 +193,8 @@ fn service_head(service: &ServiceStatus) -> String {
     text
 }
 
-/// The servers of all services in order, a line each, below a line of headings.
-fn servers(services: &[ServiceStatus], colour: bool, now: SystemTime) -> String {
+/// A table without lines around it, with these headings.
+fn table<const N: usize>(heads: [Cell; N], colour: bool) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -204,6 +204,15 @@ fn servers(services: &[ServiceStatus], colour: bool, now: SystemTime) -> String 
     } else {
         table.force_no_tty();
     }
+    table.set_header(heads.map(|head| match colour {
+        true => head.add_attribute(Attribute::Bold),
+        false => head,
+    }));
+    table
+}
+
+/// The servers of all services in order, a line each, below a line of headings.
+fn servers(services: &[ServiceStatus], colour: bool, now: SystemTime) -> String {
     let right = CellAlignment::Right;
     let heads = [
         Cell::new("server"),
@@ -214,10 +223,7 @@ fn servers(services: &[ServiceStatus], colour: bool, now: SystemTime) -> String 
         Cell::new("conns").set_alignment(right),
         Cell::new("last check"),
     ];
-    table.set_header(heads.map(|head| match colour {
-        true => head.add_attribute(Attribute::Bold),
-        false => head,
-    }));
+    let mut table = table(heads, colour);
     if let Some(column) = table.column_mut(0) {
         column.set_padding((2, 1));
     }

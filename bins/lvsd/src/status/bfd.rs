@@ -2,32 +2,20 @@
 
 use std::time::{Duration, SystemTime};
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, Color};
 use director::status::{BfdSessionStatus, BfdState, BfdStatus, unix_ms};
 
-use super::age;
+use super::{age, table};
 
 /// A line for each session, below a line of headings. Empty without any.
 pub(super) fn render(bfd: &BfdStatus, colour: bool, now: SystemTime) -> String {
     if bfd.sessions.is_empty() {
         return String::new();
     }
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    if colour {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
-    }
     let heads = [
         "session", "state", "for", "neighbor", "sends", "detects", "reason",
     ];
-    table.set_header(heads.map(|head| match colour {
-        true => Cell::new(head).add_attribute(Attribute::Bold),
-        false => Cell::new(head),
-    }));
+    let mut table = table(heads.map(Cell::new), colour);
     for session in &bfd.sessions {
         let (state, paint) = state(session.state);
         let mut state = Cell::new(state);

@@ -2,30 +2,18 @@
 
 use std::time::{Duration, SystemTime};
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, Color};
 use director::status::{VrrpInstanceStatus, VrrpState, VrrpStatus, unix_ms};
 
-use super::age;
+use super::{age, table};
 
 /// A line for each instance, below a line of headings; then what needs a person. Empty without any.
 pub(super) fn render(vrrp: &VrrpStatus, colour: bool, now: SystemTime) -> String {
     if vrrp.instances.is_empty() {
         return String::new();
     }
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    if colour {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
-    }
     let heads = ["instance", "state", "for", "priority", "master", "reason"];
-    table.set_header(heads.map(|head| match colour {
-        true => Cell::new(head).add_attribute(Attribute::Bold),
-        false => Cell::new(head),
-    }));
+    let mut table = table(heads.map(Cell::new), colour);
     for instance in &vrrp.instances {
         let (state, paint) = state(instance.state);
         let mut state = Cell::new(state);

@@ -74,6 +74,13 @@ pub(crate) fn run(crowd: &Crowd) -> Result<bool> {
     if crowd.soak > 0 {
         met &= soak(&hosts, &programs[0], crowd)?;
     }
+    println!(
+        "\n{}",
+        match met {
+            true => "ours kept its bounds",
+            false => "OURS LOST",
+        }
+    );
     Ok(met)
 }
 
